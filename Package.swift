@@ -1,0 +1,86 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: MIT
+
+import PackageDescription
+
+/// What every Swift target of the package is compiled with.
+///
+/// - ExistentialAny: https://github.com/swiftlang/swift-evolution/blob/main/proposals/0335-existential-any.md
+/// - InternalImportsByDefault: https://github.com/swiftlang/swift-evolution/blob/main/proposals/0409-access-level-on-imports.md
+/// - MemberImportVisibility: https://github.com/swiftlang/swift-evolution/blob/main/proposals/0444-member-import-visibility.md
+/// - NonisolatedNonsendingByDefault: https://github.com/swiftlang/swift-evolution/blob/main/proposals/0461-async-function-isolation.md
+/// - InferIsolatedConformances: https://github.com/swiftlang/swift-evolution/blob/main/proposals/0470-isolated-conformances.md
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A target of Sources/: one layer of the house.
+func source(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// A target of Plugins/: one folder, one plugin.
+func plugin(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name, dependencies: ["TrellisCore"] + dependencies, path: "Plugins/\(name)", swiftSettings: settings)
+}
+
+/// A program.
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// A target of Tests/.
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+}
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+let builtInPlugins: [Target.Dependency] = ["MemoryStorage", "TCPTransport", "UnixTransport", "PriorityScheduler"]
+
+let package = Package(
+    name: "trellis",
+    products: [
+        .executable(name: "trellisd", targets: ["trellisd"]),
+        .executable(name: "trellis", targets: ["trellis"]),
+        .library(name: "TrellisCore", targets: ["TrellisCore"]),
+        .library(name: "TrellisWire", targets: ["TrellisWire"]),
+        .library(name: "TrellisConfiguration", targets: ["TrellisConfiguration"]),
+        .library(name: "TrellisServer", targets: ["TrellisServer"]),
+        .library(name: "TrellisTestKit", targets: ["TrellisTestKit"]),
+        .library(
+            name: "TrellisPlugins",
+            targets: ["MemoryStorage", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .target(name: "CLinux"),
+        source("TrellisCore"),
+        source("TrellisWire", ["TrellisCore"]),
+        source("TrellisConfiguration", ["TrellisCore", yams]),
+        source("TrellisSockets", ["TrellisCore", "CLinux"]),
+        source("TrellisServer", ["TrellisCore", "TrellisWire", "TrellisSockets", "CLinux", logging]),
+        source("TrellisTestKit", ["TrellisCore", "TrellisWire"]),
+        program(
+            "trellisd",
+            ["TrellisCore", "TrellisServer", "TrellisConfiguration", argumentParser, logging] + builtInPlugins),
+        program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
+
+        plugin("MemoryStorage"),
+        plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
+        plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
+        plugin("PriorityScheduler"),
+    ]
+)

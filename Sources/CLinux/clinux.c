@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+static int control(int set, int operation, int descriptor, uint32_t events, uint64_t token) {
+    struct epoll_event event = {.events = events, .data = {.u64 = token}};
+    return epoll_ctl(set, operation, descriptor, &event) == 0 ? 0 : errno;
+}
+
+int clinux_epoll_add(int set, int descriptor, uint32_t events, uint64_t token) {
+    return control(set, EPOLL_CTL_ADD, descriptor, events, token);
+}
+
+int clinux_epoll_modify(int set, int descriptor, uint32_t events, uint64_t token) {
+    return control(set, EPOLL_CTL_MOD, descriptor, events, token);
+}
+
+int clinux_epoll_remove(int set, int descriptor) {
+    return control(set, EPOLL_CTL_DEL, descriptor, 0, 0);
+}
+
+int clinux_accept(int listener, struct sockaddr_storage *address, socklen_t *length) {
+    *length = sizeof *address;
+    int descriptor = accept4(listener, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return descriptor >= 0 ? descriptor : -errno;
+}
+
+int clinux_peer(int descriptor, int32_t *pid, uint32_t *uid, uint32_t *gid) {
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return errno;
+    *pid = credentials.pid;
+    *uid = credentials.uid;
+    *gid = credentials.gid;
+    return 0;
+}

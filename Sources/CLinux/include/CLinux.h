@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// What the Glibc module of Swift 6.3 lacks, and calls whose C form Swift can't import (variadic, macros).
+
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+
+/// Adds a descriptor to an epoll set. Returns 0 or an errno.
+int clinux_epoll_add(int set, int descriptor, uint32_t events, uint64_t token);
+/// Changes what is waited for. Returns 0 or an errno.
+int clinux_epoll_modify(int set, int descriptor, uint32_t events, uint64_t token);
+/// Takes a descriptor out of an epoll set. Returns 0 or an errno.
+int clinux_epoll_remove(int set, int descriptor);
+
+/// Accepts a connection, non-blocking and closed on exec. Returns the descriptor, or the errno as a negative number.
+int clinux_accept(int listener, struct sockaddr_storage *address, socklen_t *length);
+
+/// The pid, uid and gid at the other end of a Unix socket. Returns 0 or an errno.
+int clinux_peer(int descriptor, int32_t *pid, uint32_t *uid, uint32_t *gid);
+
+#endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+
+/// A ready job as a scheduler sees it.
+public struct ReadyJob {
+    /// The job's place in the engine, the same from `ready` until it is taken out; what `pick` answers.
+    public var slot: JobSlot
+    /// Its tube.
+    public var tube: TubeIndex
+    /// Its number; earlier puts have lower ones.
+    public var id: JobID
+    /// 0 is the most urgent.
+    public var priority: UInt32
+    /// When its put line was read.
+    public var createdAt: Instant
+
+    /// Puts a ready job together.
+    public init(slot: JobSlot, tube: TubeIndex, id: JobID, priority: UInt32, createdAt: Instant) {
+        self.slot = slot
+        self.tube = tube
+        self.id = id
+        self.priority = priority
+        self.createdAt = createdAt
+    }
+}
+
+/// A watch list. Equal lists are one set, which the engine keeps as long as a connection has it.
+public struct WatchSet {
+    /// The set's place in the engine's table: small, dense and reused.
+    public var index: UInt32
+    /// The watched tubes, at least one, each once, in the order in which they were watched. Borrowed for the call.
+    public var tubes: UnsafeBufferPointer<TubeIndex>
+
+    /// Puts a set together.
+    public init(index: UInt32, tubes: UnsafeBufferPointer<TubeIndex>) {
+        self.index = index
+        self.tubes = tubes
+    }
+}
+
+/// How a reservation ended.
+public enum ReservationOutcome: Sendable {
+    case deleted
+    case released
+    case buried
+    case timedOut
+    case connectionLost
+}
+
+/// Owns the order of ready jobs.
+///
+/// A scheduler hears of every job that becomes ready and of every one that stops being so, and answers which is next.
+/// Whether a tube may be served at all (paused, limited) is the engine's business: it says so through `eligible`, and
+/// `pick` must pass over tubes that aren't. Tubes begin eligible.
+///
+/// The calling order is a law: for one job `ready`, then either `removed` or `reserved`; after `reserved`, `finished`
+/// when the reservation ends. After that the job may become ready again. `tubeOpened` comes before all else of a tube,
+/// `tubeClosed` when nothing of it is left; an index is used again after that.
+///
+/// *To implement it:* no I/O, no clock, no randomness but what is passed in; the same calls must give the same answers.
+/// No call may cost in proportion to the number of tubes, jobs or watch sets; `pick` may cost in proportion to the
+/// watched tubes, and a logarithm of the depth is the most that is fine. Give memory back when a queue has drained.
+///
+/// *Trap:* `pick` and `peek` change nothing that can be seen: the engine may ask and not take.
+public protocol Scheduler: AnyObject {
+    /// A tube came into being.
+    func tubeOpened(_ tube: TubeIndex, name: BorrowedName)
+    /// A tube is gone; it holds no job.
+    func tubeClosed(_ tube: TubeIndex)
+    /// The job is ready.
+    func ready(_ job: ReadyJob)
+    /// A ready job is gone without having been picked: deleted, or reserved by its id.
+    func removed(_ job: ReadyJob)
+    /// A job that `pick` answered was given to a worker.
+    func reserved(_ job: ReadyJob)
+    /// A reservation of a job ended, also of one that was reserved by its id.
+    func finished(_ job: ReadyJob, _ outcome: ReservationOutcome, serviceNanoseconds: Int64)
+    /// Whether the tube may be served from now on.
+    func eligible(_ tube: TubeIndex, _ isEligible: Bool)
+    /// The job that a worker with this watch list gets next, or nil where no eligible tube of it has one.
+    func pick(_ watched: WatchSet) -> JobSlot?
+    /// The ready job of the tube that is next in order, whether the tube is eligible or not.
+    func peek(_ tube: TubeIndex) -> JobSlot?
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+
+/// What a store knows of a job: all that must survive a restart.
+///
+/// The two buffers are borrowed: valid for the call in which the value is passed.
+public struct StoredJob {
+    /// Where a job stands as far as a store is concerned. A reserved job is stored as ready (or as it was logged last)
+    /// and comes back ready.
+    public enum State: UInt8, Sendable {
+        case ready = 1
+        case delayed = 2
+        case buried = 3
+    }
+
+    /// The job's number.
+    public var id: JobID
+    /// The name of its tube.
+    public var tube: BorrowedName
+    /// Where it stands.
+    public var state: State
+    /// 0 is the most urgent.
+    public var priority: UInt32
+    /// The delay asked for last, in seconds.
+    public var delay: UInt32
+    /// Time to run, in seconds, at least 1.
+    public var ttr: UInt32
+    /// When its put line was read, in nanoseconds since 1970.
+    public var createdAt: Int64
+    /// When a delayed job is ready, in nanoseconds since 1970; 0 in other states. Recovery clamps what remains to
+    /// 0…`delay`, so that a clock set back can't postpone a job beyond its delay.
+    public var deadline: Int64
+    /// The number of the change that brought the job to its state. Ascending over all changes; buried jobs are kicked
+    /// in its order.
+    public var sequence: UInt64
+    /// How often it was reserved, timed out, released, buried and kicked.
+    public var counters: JobCounters
+    /// The body; empty in an update, which doesn't change it.
+    public var body: UnsafeRawBufferPointer
+
+    /// Puts a job together.
+    public init(
+        id: JobID, tube: BorrowedName, state: State, priority: UInt32, delay: UInt32, ttr: UInt32, createdAt: Int64,
+        deadline: Int64, sequence: UInt64, counters: JobCounters, body: UnsafeRawBufferPointer
+    ) {
+        self.id = id
+        self.tube = tube
+        self.state = state
+        self.priority = priority
+        self.delay = delay
+        self.ttr = ttr
+        self.createdAt = createdAt
+        self.deadline = deadline
+        self.sequence = sequence
+        self.counters = counters
+        self.body = body
+    }
+}
+
+/// What happened to a job over its life, as `stats-job` shows it.
+public struct JobCounters: Hashable, Sendable {
+    public var reserves: UInt32 = 0
+    public var timeouts: UInt32 = 0
+    public var releases: UInt32 = 0
+    public var buries: UInt32 = 0
+    public var kicks: UInt32 = 0
+
+    /// All zero.
+    public init() {}
+}
+
+/// One change of a job, in engine order.
+public enum Change {
+    /// A new job, whole.
+    case put(StoredJob)
+    /// A job's state, priority, delay, deadline or counters changed. Its body is as before and empty here.
+    case update(StoredJob)
+    /// The job is gone. The number is that of the change.
+    case delete(JobID, sequence: UInt64)
+}
+
+/// Eight bytes that the engine keeps with each job on the store's behalf, for example where its newest record lies.
+/// 0 until the store sets it. It isn't stored.
+public struct StorageNote: Hashable, Sendable {
+    public var rawValue: UInt64
+
+    /// Wraps a value of the store's own making.
+    public init(_ rawValue: UInt64 = 0) { self.rawValue = rawValue }
+}
+
+/// How far a store has come: the tickets of one store ascend.
+public struct Ticket: Hashable, Comparable, Sendable {
+    public var rawValue: UInt64
+
+    /// Wraps a number of the store's own making.
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+
+    public static func < (left: Ticket, right: Ticket) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// What `commit` answers.
+public enum Commit: Hashable, Sendable {
+    /// All that was appended is safe; replies may go.
+    case durable
+    /// It is safe when the ticket is complete. The store wakes the loop then.
+    case pending(Ticket)
+}
+
+/// Why a store can't go on.
+public enum StorageError: Error, Hashable, Sendable {
+    /// There is no room. Only `open` may throw it; during service `admit` answers `full`.
+    case full(String)
+    /// What is stored is damaged there; the text names the place and the command to run.
+    case corrupt(String)
+    /// It is in use by another server; the text names what is locked.
+    case locked(String)
+    /// Anything that ends service: a failed write or sync, a lost lease.
+    case fatal(String)
+}
+
+/// The numbers of a store that `stats` shows. All 0 for a store without segments.
+public struct StorageStatistics: Hashable, Sendable {
+    /// The number of the oldest segment that is still needed.
+    public var oldestSegment: UInt64 = 0
+    /// The number of the segment being written.
+    public var currentSegment: UInt64 = 0
+    /// Records copied by compaction since the start.
+    public var recordsMigrated: UInt64 = 0
+    /// Records written since the start.
+    public var recordsWritten: UInt64 = 0
+    /// The size of a segment, in bytes.
+    public var segmentBytes: UInt64 = 0
+
+    /// All zero.
+    public init() {}
+}
+
+/// Keeps jobs across restarts.
+///
+/// A store gets *meaning*, not bytes: a job put, changed or deleted. A table can implement it as well as a log.
+///
+/// The calling order is a law: `open` once; `recover` once; then turns of `admit` and `append` in any number followed
+/// by one `commit`, also when the turn changed nothing; `completed` at any time; at last `close`. All calls come from
+/// one thread at a time. A store may own threads.
+///
+/// *To implement it:* once `append` has taken a change, the only outcomes are that it becomes durable or that the store
+/// fails for good: retrying is the store's duty. Keep free what updates and deletes of every live job need, so that
+/// only `admit` ever says no. `fdatasync` must not be retried on the same pages (a failed one may have dropped them).
+///
+/// *Traps:* the buffers in a `Change` are valid during `append` only. `append` must not do I/O: the engine waits for
+/// it. A job's id must never be given out again, even after the deletion of every job: `recover` answers the highest.
+public protocol Storage: AnyObject {
+    /// Takes hold of what is stored: locks, opens, checks. Waits here for anything outside (a lease, another machine).
+    ///
+    /// `wake` may be called from any thread, any number of times; it makes the loop ask `completed`.
+    func open(wake: @escaping @Sendable () -> Void) throws(StorageError)
+
+    /// Gives every live job, once, in any order, and answers the highest id ever given out (0 for none).
+    ///
+    /// `deliver` answers the note that the engine keeps with the job: the store passes its own, and the engine keeps it.
+    func recover(_ deliver: (StoredJob, StorageNote) -> Void) throws(StorageError) -> JobID
+
+    /// Whether a put of a body of so many bytes into a tube with a name of so many bytes fits. Called before anything
+    /// changes; a store that answers true must take the `append` that follows.
+    func admit(bodyBytes: Int, tubeNameBytes: Int) -> Bool
+
+    /// Takes one change, in engine order, and sets the job's note as it likes. No I/O.
+    func append(_ change: Change, note: inout StorageNote)
+
+    /// Closes the turn. Throws when the store can't go on; the server then stops.
+    func commit() throws(StorageError) -> Commit
+
+    /// The newest ticket that is complete. Throws when the store can't go on.
+    func completed() throws(StorageError) -> Ticket
+
+    /// The segment that a job with this note lies in, for `stats-job`; 0 without segments.
+    func segment(of note: StorageNote) -> UInt64
+
+    /// The numbers for `stats`.
+    var statistics: StorageStatistics { get }
+
+    /// Makes durable what is pending and lets go of everything. May be called twice, and after a half-done `open`.
+    func close() throws(StorageError)
+}
