@@ -85,5 +85,7 @@ let package = Package(
 
         tests("TrellisCoreTests", ["TrellisCore", "MemoryStorage", "PriorityScheduler"]),
         tests("TrellisWireTests", ["TrellisCore", "TrellisWire"]),
+        tests(
+            "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
     ]
 )
