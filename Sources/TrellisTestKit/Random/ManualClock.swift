@@ -3,7 +3,7 @@
 import Synchronization
 public import TrellisCore
 
-/// A clock that a test moves. Safe to use from several threads.
+/// A clock that a test moves, from any thread.
 public final class ManualClock: Sendable {
     private let moment: Mutex<Moment>
 

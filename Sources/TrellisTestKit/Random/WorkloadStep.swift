@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-/// One step of a random run. A list of them can be replayed, and stays meaningful when some are left out: a step whose
+/// One step of a random run.
+///
+/// A list of them can be replayed, and stays meaningful when some are left out: a step whose
 /// client isn't there, or can't do that now, is passed over.
 public enum WorkloadStep: Hashable, Sendable, CustomStringConvertible {
     /// A client connects under that name.
@@ -16,6 +18,7 @@ public enum WorkloadStep: Hashable, Sendable, CustomStringConvertible {
     /// Drain mode is switched on or off.
     case drain(Bool)
 
+    /// The step in words.
     public var description: String {
         switch self {
         case .connect(let client): "client \(client) connects"
