@@ -78,6 +78,9 @@ let package = Package(
             ["TrellisCore", "TrellisServer", "TrellisConfiguration", argumentParser, logging] + builtInPlugins),
         program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
 
+        tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+
         plugin("MemoryStorage"),
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
