@@ -85,5 +85,10 @@ let package = Package(
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
         plugin("PriorityScheduler"),
+
+        tests("TrellisCoreTests", ["TrellisCore", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisWireTests", ["TrellisCore", "TrellisWire"]),
+        tests(
+            "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
     ]
 )
