@@ -22,6 +22,9 @@ public struct ConformanceError: Error, Sendable, CustomStringConvertible {
     /// The failures, at least one, in the order of the rules.
     public var failures: [ConformanceFailure]
 
+    /// Wraps failures.
+    public init(failures: [ConformanceFailure]) { self.failures = failures }
+
     /// A line for each failure.
     public var description: String { failures.map { "- \($0)" }.joined(separator: "\n") }
 }

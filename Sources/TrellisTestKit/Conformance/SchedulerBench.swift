@@ -8,6 +8,8 @@ import TrellisCore
 final class SchedulerBench {
     let scheduler: any Scheduler
     private(set) var ready: [ReadyJob] = []
+    /// Where in `ready` the job of a slot is.
+    private var places: [JobSlot: Int] = [:]
     private(set) var reserved: [ReadyJob] = []
     private(set) var tubes: [TubeIndex] = []
     private(set) var ineligible: [TubeIndex] = []
@@ -57,6 +59,7 @@ final class SchedulerBench {
     }
 
     private func makeReady(_ job: ReadyJob) {
+        places[job.slot] = ready.count
         ready.append(job)
         scheduler.ready(job)
     }
@@ -94,13 +97,22 @@ final class SchedulerBench {
         }
     }
 
-    private func leaveReady(_ job: ReadyJob) { ready.removeAll { $0.id == job.id } }
+    private func leaveReady(_ job: ReadyJob) {
+        guard let place = places.removeValue(forKey: job.slot) else { preconditionFailure("the job isn't ready") }
+        let last = ready.removeLast()
+        if place < ready.count {
+            ready[place] = last
+            places[last.slot] = place
+        }
+    }
+
+    private func readyJob(_ slot: JobSlot) -> ReadyJob? { places[slot].map { ready[$0] } }
 
     // MARK: Questions
 
     /// What the scheduler picks for a watch list; nil too where it answers a slot in which no ready job is.
     func pick(_ tubes: [UInt32], set: UInt32 = 0) -> ReadyJob? {
-        pickSlot(tubes, set: set).flatMap { slot in ready.first { $0.slot == slot } }
+        pickSlot(tubes, set: set).flatMap(readyJob)
     }
 
     func pickSlot(_ tubes: [UInt32], set: UInt32 = 0) -> JobSlot? {
@@ -109,7 +121,7 @@ final class SchedulerBench {
     }
 
     func peek(_ tube: UInt32) -> ReadyJob? {
-        scheduler.peek(TubeIndex(tube)).flatMap { slot in ready.first { $0.slot == slot } }
+        scheduler.peek(TubeIndex(tube)).flatMap(readyJob)
     }
 
     /// The jobs that a worker with that watch list may get.

@@ -62,6 +62,7 @@ struct KeptJob: Hashable {
 
 /// Plays the engine to a store: keeps the calling order and the notes, and knows what the store should hold.
 final class StorageBench {
+    private let patience: Int
     private let makeStore: () -> any Storage
     private(set) var store: any Storage
     /// What the store should hold, by id.
@@ -77,7 +78,8 @@ final class StorageBench {
         let count = Atomic<Int>(0)
     }
 
-    init(_ makeStore: @escaping () -> any Storage) {
+    init(patience: Int, _ makeStore: @escaping () -> any Storage) {
+        self.patience = patience
         self.makeStore = makeStore
         store = makeStore()
     }
@@ -175,15 +177,15 @@ final class StorageBench {
         }
     }
 
-    /// Closes the turn and waits until all is safe; false where it isn't in ten seconds.
+    /// Closes the turn and waits until all is safe; false where it isn't in time.
     func commitAndWait() throws(StorageError) -> Bool {
         guard let ticket = try commit() else { return true }
         return try wait(for: ticket)
     }
 
-    /// Waits until the ticket is complete; false where it isn't in ten seconds.
+    /// Waits until the ticket is complete; false where it isn't in time.
     func wait(for ticket: Ticket) throws(StorageError) -> Bool {
-        for _ in 0..<10_000 {
+        for _ in 0..<patience * 1000 {
             if try store.completed() >= ticket { return true }
             usleep(1000)
         }

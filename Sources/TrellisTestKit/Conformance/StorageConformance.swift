@@ -12,16 +12,19 @@ public import TrellisCore
 /// What a crash leaves behind, a full disk and failing calls are for tests of the store's own.
 public struct StorageConformance {
     private let keepsJobs: Bool
+    private let patience: Int
     private let makePlace: () -> () -> any Storage
 
     /// A kit for the stores that the closure leads to.
     ///
     /// - Parameters:
     ///   - keepsJobs: Whether jobs survive a restart; a store in memory keeps none, and then must be empty each time.
+    ///   - patience: How many seconds the kit waits for a ticket.
     ///   - makePlace: Makes a new, empty place and answers what makes a store there: a new object at each call, none
     ///     of which is opened before the last one was closed.
-    public init(keepsJobs: Bool, _ makePlace: @escaping () -> () -> any Storage) {
+    public init(keepsJobs: Bool, patience: Int = 10, _ makePlace: @escaping () -> () -> any Storage) {
         self.keepsJobs = keepsJobs
+        self.patience = patience
         self.makePlace = makePlace
     }
 
@@ -44,7 +47,7 @@ public struct StorageConformance {
         try findings.finish()
     }
 
-    private func bench() -> StorageBench { StorageBench(makePlace()) }
+    private func bench() -> StorageBench { StorageBench(patience: patience, makePlace()) }
 
     /// Restarts and compares what comes back with what should.
     private func restart(
@@ -75,7 +78,7 @@ public struct StorageConformance {
     }
 
     private func finishTurn(_ bench: StorageBench, _ findings: inout Findings) throws(StorageError) {
-        findings.expect(try bench.commitAndWait(), "a commit wasn't complete after ten seconds")
+        findings.expect(try bench.commitAndWait(), "a commit wasn't complete in time")
     }
 
     private func checkNew(_ findings: inout Findings) throws(StorageError) {
@@ -247,7 +250,7 @@ extension StorageConformance {
             }
         }
         if let newest {
-            findings.expect(try bench.wait(for: newest), "the last ticket wasn't complete after ten seconds")
+            findings.expect(try bench.wait(for: newest), "the last ticket wasn't complete in time")
             findings.expect(try bench.store.completed() >= newest, "completed went back")
         }
         try restart(bench, &findings)
@@ -261,14 +264,17 @@ extension StorageConformance {
             let before = bench.wakeCount
             bench.put(KeptJob(id))
             guard let ticket = try bench.commit() else { continue }
-            findings.expect(try bench.wait(for: ticket), "a ticket wasn't complete after ten seconds")
+            findings.expect(try bench.wait(for: ticket), "a ticket wasn't complete in time")
             // The call may come a moment after the ticket is complete.
-            var patience = 10_000
-            while bench.wakeCount == before, patience > 0 {
-                patience -= 1
+            var waits = patience * 1000
+            while bench.wakeCount == before, waits > 0 {
+                waits -= 1
                 pause(milliseconds: 1)
             }
-            findings.expect(bench.wakeCount > before, "a pending ticket was completed and wake wasn't called")
+            if bench.wakeCount == before {
+                findings.fail("a pending ticket was completed and wake wasn't called")
+                break
+            }
         }
         try bench.close()
     }
@@ -280,7 +286,7 @@ extension StorageConformance {
         try early.open {}
         try early.close()
         try early.close()
-        let bench = StorageBench(place)
+        let bench = StorageBench(patience: patience, place)
         _ = try bench.open()
         for id in 1...50 as ClosedRange<UInt64> { bench.put(KeptJob(id)) }
         // Not waited for: closing waits.
