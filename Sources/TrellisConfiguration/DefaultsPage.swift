@@ -88,7 +88,9 @@ private struct Page {
             if let value = option.defaultValue {
                 lines.append("\(indentation)\(option.key): \(value.yaml)")
             } else {
-                lines.append("\(indentation)# \(option.key): \(option.type.placeholder)")
+                // Only an alternative, which is commented out as a whole, may have an option that must be given.
+                let mark = option.isRequired ? "" : "# "
+                lines.append("\(indentation)\(mark)\(option.key): \(option.type.placeholder)")
             }
         }
     }

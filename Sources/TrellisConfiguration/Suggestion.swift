@@ -4,7 +4,7 @@
 ///
 /// Near is a third of the word's length in edits, and at least one. Complexity: the length of the word times that of
 /// all candidates; words of more than 64 bytes are given up on, so that a broken file costs no time.
-func nearest(to word: String, among candidates: [String]) -> String? {
+package func nearest(to word: String, among candidates: [String]) -> String? {
     let bytes = Array(word.lowercased().utf8)
     guard bytes.count <= 64 else { return nil }
     var best: (candidate: String, distance: Int)?
@@ -37,6 +37,6 @@ func editDistance(_ from: [UInt8], _ to: [UInt8]) -> Int {
 }
 
 /// `; did you mean "sync"?` or nothing.
-func hint(for word: String, among candidates: [String]) -> String {
+package func hint(for word: String, among candidates: [String]) -> String {
     nearest(to: word, among: candidates).map { "; did you mean \"\($0)\"?" } ?? ""
 }
