@@ -61,9 +61,10 @@ public struct ConfigurationErrors: Error, Hashable, Sendable, CustomStringConver
     /// The most faults that are listed; a line that says how many more there are takes the place of the rest.
     static let most = 100
 
-    /// Sorts the faults and keeps the first hundred.
+    /// Sorts the faults, drops repetitions and keeps the first hundred.
     init(_ found: [ConfigurationError]) {
-        let sorted = found.enumerated().sorted { left, right in
+        var seen: Set<ConfigurationError> = []
+        let sorted = found.filter { seen.insert($0).inserted }.enumerated().sorted { left, right in
             let (a, b) = (left.element.place.rank, right.element.place.rank)
             return a == b ? left.offset < right.offset : a < b
         }.map(\.element)

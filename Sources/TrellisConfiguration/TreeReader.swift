@@ -10,6 +10,8 @@ struct TreeReader {
     private static let mostLevels = 8
     /// The most duplicate keys that are looked for; each costs a new parse.
     private static let mostDuplicates = 32
+    /// The most bytes that all parses after the first may take together.
+    private static let mostBytesParsedAgain = 1 << 18
 
     private let name: String
     private(set) var errors: [ConfigurationError] = []
@@ -84,6 +86,7 @@ extension TreeReader {
         let place = Place.position(name, line: position.line, column: position.column)
         let fault = ConfigurationError(place, "duplicate key \"\(abbreviated(key))\"")
         guard renamed.count < Self.mostDuplicates,
+            (renamed.count + 1) * screened.characters.count <= Self.mostBytesParsedAgain,
             var index = screened.index(line: position.line, column: position.column),
             let first = key.unicodeScalars.first
         else { throw fault }

@@ -6,7 +6,9 @@ import TCPTransport
 import TrellisCore
 import UnixTransport
 
-/// The plugins that are compiled into this server. A server with other plugins has another list.
+/// The plugins that are compiled into this server.
+///
+/// A server with other plugins has another list.
 let builtInPlugins: [AnyPlugin] = [
     .storage(MemoryStorage.plugin),
     .transport(TCPTransport.plugin),

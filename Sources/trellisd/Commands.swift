@@ -147,7 +147,9 @@ struct Plugins: ParsableCommand {
 }
 
 extension Flags {
-    /// The configuration that file, environment and flags come to. Tells what is wrong, and throws the exit status.
+    /// The configuration that file, environment and flags come to.
+    ///
+    /// Tells what is wrong, and throws the exit status.
     func load() throws -> Configuration {
         let environment = environmentVariables()
         let interpretation: Interpretation

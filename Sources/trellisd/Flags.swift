@@ -49,7 +49,9 @@ struct Flags: ParsableArguments {
     var doesNotCompact = false
 }
 
-/// A command line that makes no sense, in one line. Exit status 64.
+/// A command line that makes no sense, in one line.
+///
+/// Exit status 64.
 struct UsageError: Error, Equatable {
     var message: String
 }
@@ -71,7 +73,9 @@ extension Flags {
         return compacts ? "-c" : doesNotCompact ? "-n" : nil
     }
 
-    /// What the flags say of the configuration. `environmentListens`: the environment configures transports.
+    /// What the flags say of the configuration.
+    ///
+    /// `environmentListens`: the environment configures transports.
     func interpret(environmentListens: Bool) throws(UsageError) -> Interpretation {
         try refuseBinlog()
         var result = Interpretation()
