@@ -82,5 +82,8 @@ let package = Package(
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
         plugin("PriorityScheduler"),
+
+        tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),
+        tests("trellisdTests", ["trellisd", "TrellisConfiguration", "TrellisCore", argumentParser, logging]),
     ]
 )

@@ -131,7 +131,7 @@ extension Loader {
     private mutating func reportMissingUse(
         _ kind: PluginKind, label: String, place: Place, entries: [Tree.Entry]
     ) -> Bool {
-        if let near = entries.first(where: { nearest(to: $0.key, among: ["use"]) != nil }) {
+        if let near = entries.first(where: { editDistance(Array($0.key.utf8.prefix(8)), Array("use".utf8)) == 1 }) {
             let message = "unknown key \"\(abbreviated(near.key))\" in \(label); did you mean \"use\"?"
             errors.append(ConfigurationError(near.keyPlace, message))
         } else {

@@ -81,10 +81,12 @@ struct OptionResolver {
             errors.append(ConfigurationError(entry.keyPlace, message))
         }
         for override in draft.overrides where !known.contains(override.key) {
-            guard case .environment(let name) = override.place else { continue }
+            guard case .environment = override.place else { continue }
             let variables = candidates.map { draft.path.variablePrefix + variableName($0) }
             var message = "unknown variable: \(draft.label) has no option \"\(abbreviated(override.key))\""
-            if let near = nearest(to: name, among: variables) { message += "; did you mean \(near)?" }
+            if let near = nearest(to: override.key, among: candidates) {
+                message += "; did you mean \(draft.path.variablePrefix)\(variableName(near))?"
+            }
             message += " (allowed: \(variables.joined(separator: ", ")))"
             errors.append(ConfigurationError(override.place, message))
         }
@@ -99,7 +101,8 @@ struct OptionResolver {
             let isMapping = if case .mapping = tree { true } else { false }
             let kind = isMapping ? "a mapping" : "a list"
             errors.append(
-                ConfigurationError(place, "\(draft.name(option.key)) is \(kind); it must be \(option.type.summary)"))
+                ConfigurationError(
+                    place, "\(draft.name(option.key)) is \(kind); it must be a single value (\(option.type.summary))"))
             return nil
         case .scalar(let scalar):
             if scalar.isNull {

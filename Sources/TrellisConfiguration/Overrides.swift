@@ -78,7 +78,11 @@ struct EnvironmentReader {
 
     private func unknownMessage(_ name: String) -> String {
         var message = "unknown variable"
-        if let near = nearest(to: name, among: candidates) { message += "; did you mean \(near)?" }
+        // Without what all names begin with, which would make any two of them near.
+        let prefix = "TRELLIS_"
+        let near = nearest(
+            to: String(name.dropFirst(prefix.count)), among: candidates.map { String($0.dropFirst(prefix.count)) })
+        if let near { message += "; did you mean \(prefix)\(near)?" }
         return message + " (variables are TRELLIS_SECTION__KEY, such as TRELLIS_LIMITS__JOB_SIZE)"
     }
 

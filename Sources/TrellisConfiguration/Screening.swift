@@ -95,6 +95,7 @@ private struct Scan {
     var sawMark = false
     private var position = PositionTracker()
     private var previous: Unicode.Scalar = "\n"
+    private var beforePrevious: Unicode.Scalar = "\n"
     private var isInIndentation = true
     private var brackets = 0
     private var aliases = 0
@@ -119,13 +120,15 @@ private struct Scan {
                     place, "more than \(ScreenedText.mostBrackets) brackets ([ and {): a configuration needs a handful")
             }
         }
-        if Self.isNameCharacter(character) {
+        // An anchor or alias never follows a word directly, as the & of R&D does.
+        if Self.isNameCharacter(character), !Self.isNameCharacter(beforePrevious) || beforePrevious == "-" {
             if previous == "*" { aliases += 1 }
             if previous == "&" && firstAnchor == nil {
                 firstAnchor = .position(name, line: position.line, column: position.column - 1)
             }
         }
         position.advance(over: character)
+        beforePrevious = previous
         previous = character
     }
 

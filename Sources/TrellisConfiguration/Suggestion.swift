@@ -2,7 +2,7 @@
 
 /// The word among the candidates that was probably meant, or nil where none is near.
 ///
-/// Near is a third of the word's length in edits, and at least one. Complexity: the length of the word times that of
+/// Near is a third of the length in edits, and at least two, yet never a whole word. Complexity: the length of the word times that of
 /// all candidates; words of more than 64 bytes are given up on, so that a broken file costs no time.
 package func nearest(to word: String, among candidates: [String]) -> String? {
     let bytes = Array(word.lowercased().utf8)
@@ -10,8 +10,9 @@ package func nearest(to word: String, among candidates: [String]) -> String? {
     var best: (candidate: String, distance: Int)?
     for candidate in candidates {
         let distance = editDistance(bytes, Array(candidate.lowercased().utf8))
-        let bound = max(1, max(bytes.count, candidate.utf8.count) / 3)
-        guard distance <= bound, distance < best?.distance ?? .max else { continue }
+        let bound = max(2, max(bytes.count, candidate.utf8.count) / 3)
+        guard distance <= bound, distance < min(bytes.count, candidate.utf8.count), distance < best?.distance ?? .max
+        else { continue }
         best = (candidate, distance)
     }
     return best?.candidate
