@@ -96,5 +96,7 @@ let package = Package(
             ]),
         tests(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
+        tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),
+        tests("trellisdTests", ["trellisd", "TrellisConfiguration", "TrellisCore", argumentParser, logging]),
     ]
 )
