@@ -89,6 +89,12 @@ let package = Package(
         tests("TrellisCoreTests", ["TrellisCore", "MemoryStorage", "PriorityScheduler"]),
         tests("TrellisWireTests", ["TrellisCore", "TrellisWire"]),
         tests(
+            "TrellisServerTests",
+            [
+                "TrellisCore", "TrellisServer", "TrellisTestKit", "MemoryStorage", "PriorityScheduler", "TCPTransport",
+                "UnixTransport", logging,
+            ]),
+        tests(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
     ]
 )

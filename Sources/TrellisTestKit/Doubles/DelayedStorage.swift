@@ -6,7 +6,7 @@ public import TrellisCore
 /// wants them to, and puts are refused.
 ///
 /// For tests of what a server does while it waits for a disk. The engine's thread and the test's may call at once.
-public final class DelayedStorage: Storage {
+public final class DelayedStorage: Storage, Sendable {
     private struct State {
         var wake: (@Sendable () -> Void)?
         var isOpen = false
