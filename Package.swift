@@ -79,7 +79,7 @@ let package = Package(
         program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
 
         tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
-        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit"] + builtInPlugins),
 
         plugin("MemoryStorage"),
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
