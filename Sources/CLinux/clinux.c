@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 #define _GNU_SOURCE
+#include <errno.h>
+
 #include "CLinux.h"
 
 static int control(int set, int operation, int descriptor, uint32_t events, uint64_t token) {

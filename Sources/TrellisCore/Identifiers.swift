@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 /// The number of a job: unique for the life of a store, given out in ascending order, never 0.
-public struct JobID: Hashable, Comparable, Sendable {
+public struct JobID: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// The number as clients see it.
     public let rawValue: UInt64
 
@@ -14,7 +14,7 @@ public struct JobID: Hashable, Comparable, Sendable {
 /// The place of a job in the engine's slab: small, dense and reused after the job is gone.
 ///
 /// A scheduler may index arrays of its own by it, from a job's `ready` to the call that takes it out.
-public struct JobSlot: Hashable, Sendable {
+public struct JobSlot: Hashable, Sendable, BitwiseCopyable {
     /// The index, from 0.
     public let index: UInt32
 
@@ -23,7 +23,7 @@ public struct JobSlot: Hashable, Sendable {
 }
 
 /// The place of a tube in the engine's table: small, dense and reused after the tube is gone.
-public struct TubeIndex: Hashable, Sendable {
+public struct TubeIndex: Hashable, Sendable, BitwiseCopyable {
     /// The index, from 0. The tube `default` has 0 and keeps it.
     public let index: UInt32
 
@@ -38,7 +38,7 @@ public struct TubeIndex: Hashable, Sendable {
 ///
 /// The index is reused after `disconnect`; the generation tells the uses apart, so that a late effect
 /// can't reach the wrong client.
-public struct ConnectionID: Hashable, Sendable {
+public struct ConnectionID: Hashable, Sendable, BitwiseCopyable {
     /// The place in the engine's table, from 0, reused.
     public let index: UInt32
     /// How often the place was used before.
@@ -52,7 +52,7 @@ public struct ConnectionID: Hashable, Sendable {
 }
 
 /// A point in time: nanoseconds of a clock that never goes back (CLOCK_BOOTTIME in the server).
-public struct Instant: Hashable, Comparable, Sendable {
+public struct Instant: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// Nanoseconds since the clock's own zero.
     public var nanoseconds: Int64
 
@@ -74,7 +74,7 @@ public struct Instant: Hashable, Comparable, Sendable {
 /// One reading of both clocks, taken once a turn.
 ///
 /// Deadlines run on `monotonic`; only records that outlive the process hold the wall clock.
-public struct Moment: Sendable {
+public struct Moment: Sendable, BitwiseCopyable {
     /// What deadlines are measured against.
     public var monotonic: Instant
     /// Nanoseconds since 1970 (CLOCK_REALTIME).

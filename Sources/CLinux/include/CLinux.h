@@ -4,15 +4,11 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <errno.h>
+// No _GNU_SOURCE here: it changes the layout of names that the Glibc module has seen without it.
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 
 /// Adds a descriptor to an epoll set. Returns 0 or an errno.

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+
+/// Work that would hold up everybody else if it were done at once.
+enum LongWork {
+    case kick(Kick)
+    /// A closed connection, by its index, that still has jobs.
+    case closing(UInt32)
+}
+
+/// A kick of more jobs than fit into one step. It covers the jobs that were there when it began; its client waits for
+/// the answer, others may see it half done.
+struct Kick {
+    var client: ConnectionID
+    var tube: UInt32
+    /// Jobs still to kick at the most.
+    var left: UInt32
+    var kicked: UInt32 = 0
+    var isOfBuried: Bool
+    /// The newest change at the beginning: jobs buried or delayed by a later one aren't touched.
+    var boundary: UInt64
+}
+
+extension Engine {
+    /// Whether `step` has something to do.
+    public var hasWork: Bool { !work.isEmpty }
+
+    /// Does one bounded piece of long work. Call it once a turn, after the commands, while `hasWork`.
+    public mutating func step() {
+        guard !work.isEmpty else { return }
+        switch work.removeFirst() {
+        case .closing(let client):
+            if !giveBackJobs(of: client, atMost: limits.jobsPerStep) { work.append(.closing(client)) }
+        case .kick(var kick):
+            if advance(&kick) {
+                tubes[kick.tube].pointee.pins -= 1
+                removeTubeIfUnneeded(kick.tube)
+                let session = sessions[kick.client.index]
+                if session.pointee.isOpen && generations[Int(kick.client.index)] == kick.client.generation {
+                    push(.kicked(kick.kicked), to: kick.client.index)
+                }
+            } else {
+                work.append(.kick(kick))
+            }
+        }
+    }
+
+    mutating func kick(_ bound: UInt32, _ session: UnsafeMutablePointer<SessionRecord>, _ client: UInt32) -> Verdict {
+        counters.kick += 1
+        let tube = tubes[session.pointee.used]
+        let isOfBuried = tube.pointee.buried > 0
+        let present = isOfBuried ? tube.pointee.buried : UInt32(tube.pointee.delays.count)
+        var kick = Kick(
+            client: ConnectionID(index: client, generation: session.pointee.generation), tube: session.pointee.used,
+            left: min(bound, present), isOfBuried: isOfBuried, boundary: sequence)
+        if advance(&kick) {
+            push(.kicked(kick.kicked), to: client)
+            return .next
+        }
+        tube.pointee.pins += 1
+        work.append(.kick(kick))
+        return .wait
+    }
+
+    mutating func kickJob(_ id: JobID, _ client: UInt32) {
+        guard let slot = index.slot(of: id),
+            jobs[slot].pointee.state == .buried || jobs[slot].pointee.state == .delayed
+        else {
+            push(.notFound, to: client)
+            return
+        }
+        push(.kickedJob, to: client)
+        kickOne(slot)
+    }
+
+    /// One step of a kick. True when it is done.
+    private mutating func advance(_ kick: inout Kick) -> Bool {
+        let end = kick.kicked + min(kick.left, UInt32(limits.jobsPerStep))
+        kick.left -= end - kick.kicked
+        let isDone = kick.isOfBuried ? advanceBuried(&kick, to: end) : advanceDelayed(&kick, to: end)
+        return isDone || kick.left == 0
+    }
+
+    private mutating func advanceBuried(_ kick: inout Kick, to end: UInt32) -> Bool {
+        while kick.kicked < end {
+            let slot = tubes[kick.tube].pointee.firstBuried
+            guard slot != none, jobs[slot].pointee.sequence <= kick.boundary else { return true }
+            kickOne(slot)
+            kick.kicked += 1
+        }
+        return false
+    }
+
+    private mutating func advanceDelayed(_ kick: inout Kick, to end: UInt32) -> Bool {
+        var newer: [(slot: UInt32, deadline: Instant)] = []
+        while kick.kicked < end, newer.count < limits.jobsPerStep,
+            let first = tubes[kick.tube].pointee.delays.first
+        {
+            if jobs[first.slot].pointee.sequence <= kick.boundary {
+                kickOne(first.slot)
+                kick.kicked += 1
+            } else {
+                leaveDelays(first.slot)
+                newer.append((first.slot, first.deadline))
+            }
+        }
+        for job in newer { enterDelays(job.slot, until: job.deadline) }
+        return kick.kicked < end
+    }
+
+    /// Makes a buried or delayed job ready.
+    private mutating func kickOne(_ slot: UInt32) {
+        leaveQueue(slot)
+        jobs[slot].pointee.counters.kicks &+= 1
+        let tube = jobs[slot].pointee.tube.index
+        makeReady(slot)
+        log(update: slot)
+        serve(tube)
+    }
+}

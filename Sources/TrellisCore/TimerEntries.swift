@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+
+/// A job in a queue that is ordered by deadline: the delayed jobs of a tube, the reserved ones of a connection.
+struct DeadlineEntry: HeapEntry {
+    var deadline: Instant
+    var id: JobID
+    var slot: UInt32
+
+    @inline(__always)
+    static func precedes(_ left: DeadlineEntry, _ right: DeadlineEntry) -> Bool {
+        left.deadline != right.deadline ? left.deadline < right.deadline : left.id < right.id
+    }
+}
+
+/// A connection or a tube that something will happen to.
+///
+/// The time is a lower bound: when a job is deleted before its time to run is over, the entry stays as it was, and is
+/// set right when it comes up. A worker that goes round reserve and delete so touches the heap once in a time to run,
+/// and not twice a job.
+struct TimerEntry: HeapEntry {
+    /// Connections come before tubes, and lower indexes before higher ones.
+    enum Source: Equatable {
+        case session(UInt32)
+        case tube(UInt32)
+    }
+
+    var time: Instant
+    private var rank: UInt64
+
+    init(time: Instant, source: Source) {
+        self.time = time
+        switch source {
+        case .session(let index): rank = UInt64(index)
+        case .tube(let index): rank = 1 << 32 | UInt64(index)
+        }
+    }
+
+    var source: Source {
+        rank >> 32 == 0 ? .session(UInt32(truncatingIfNeeded: rank)) : .tube(UInt32(truncatingIfNeeded: rank))
+    }
+
+    @inline(__always)
+    static func precedes(_ left: TimerEntry, _ right: TimerEntry) -> Bool {
+        left.time != right.time ? left.time < right.time : left.rank < right.rank
+    }
+}
+
+/// A watch set with waiters, in the queue of a tube that it watches.
+///
+/// The number is a lower bound: that of a waiter of the set who has been served since, perhaps.
+struct WaitingSetEntry: HeapEntry {
+    var waiterNumber: UInt64
+    var set: UInt32
+    /// Where the tube stands in the list of the set.
+    var position: UInt32
+
+    @inline(__always)
+    static func precedes(_ left: WaitingSetEntry, _ right: WaitingSetEntry) -> Bool {
+        left.waiterNumber < right.waiterNumber
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+/// Everything that happens because time passes.
+extension Engine {
+    /// How many events one call of `advance` handles at most; what else is due follows in the next turn.
+    static var eventsPerTurn: Int { 10_000 }
+
+    /// Sets the time of the turn and handles what is due: delays, times to run, reserve timeouts, pauses.
+    ///
+    /// Events are handled in the order of their time; at the same time, connections come before tubes and lower
+    /// indexes before higher ones. Of a connection, expiry comes before `DEADLINE_SOON` and that before `TIMED_OUT`;
+    /// of a tube, the end of a delay before the end of a pause.
+    public mutating func advance(to moment: Moment) {
+        now = max(now, moment.monotonic)
+        wallOffset = moment.wallNanoseconds - now.nanoseconds
+        var handled = 0
+        while let next = timers.pointee.first, next.time <= now, handled < Self.eventsPerTurn {
+            let event: Instant
+            switch next.source {
+            case .session(let index): event = sessions[index].pointee.nextEvent
+            case .tube(let index): event = tubes[index].pointee.nextEvent
+            }
+            guard event == next.time else {
+                // The entry was a lower bound: put it where it belongs, or drop it.
+                retime(next.source, to: event)
+                continue
+            }
+            switch next.source {
+            case .session(let index): handleEvent(ofSession: index)
+            case .tube(let index): handleEvent(ofTube: index)
+            }
+            handled += 1
+        }
+    }
+
+    /// When `advance` must be called next at the latest; `never` where nothing is pending.
+    public var nextDeadline: Instant { timers.pointee.first?.time ?? .never }
+
+    private mutating func handleEvent(ofSession index: UInt32) {
+        let session = sessions[index]
+        if let first = session.pointee.reservations.first, first.deadline <= now {
+            let tube = jobs[first.slot].pointee.tube.index
+            jobs[first.slot].pointee.counters.timeouts &+= 1
+            timeouts += 1
+            endReservation(first.slot, .timedOut)
+            makeReady(first.slot)
+            serve(tube)
+        } else if session.pointee.isWaiting {
+            let isMargin = session.pointee.marginStart <= now
+            stopWaiting(index)
+            push(isMargin ? .deadlineSoon : .timedOut, to: index)
+        }
+    }
+
+    private mutating func handleEvent(ofTube index: UInt32) {
+        let tube = tubes[index]
+        if let first = tube.pointee.delays.first, first.deadline <= now {
+            leaveDelays(first.slot)
+            makeReady(first.slot)
+        } else {
+            endPause(of: index)
+        }
+        serve(index)
+    }
+
+    // MARK: The heap
+
+    /// Sees to it that the connection comes up no later than its next event.
+    @inline(__always)
+    mutating func armSession(_ index: UInt32) {
+        let session = sessions[index]
+        arm(.session(index), at: session.pointee.nextEvent, place: session.pointee.timerPlace)
+    }
+
+    /// Sees to it that the tube comes up no later than its next event.
+    mutating func armTube(_ index: UInt32) {
+        let tube = tubes[index]
+        arm(.tube(index), at: tube.pointee.nextEvent, place: tube.pointee.timerPlace)
+    }
+
+    @inline(__always)
+    private mutating func arm(_ source: TimerEntry.Source, at time: Instant, place: UInt32) {
+        if place != none && timers.pointee[place].time <= time { return }
+        setTimer(source, at: time, place: place)
+    }
+
+    private mutating func setTimer(_ source: TimerEntry.Source, at time: Instant, place: UInt32) {
+        if place == none {
+            guard time != .never else { return }
+            timers.pointee.insert(TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
+        } else {
+            timers.pointee.replace(at: place, with: TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
+        }
+    }
+
+    private mutating func retime(_ source: TimerEntry.Source, to time: Instant) {
+        if time == .never {
+            switch source {
+            case .session(let index):
+                let session = sessions[index]
+                disarm(&session.pointee.timerPlace)
+            case .tube(let index):
+                let tube = tubes[index]
+                disarm(&tube.pointee.timerPlace)
+            }
+        } else {
+            setTimer(source, at: time, place: 0)
+        }
+    }
+
+    /// Takes a connection or a tube out of the heap.
+    mutating func disarm(_ place: inout UInt32) {
+        guard place != none else { return }
+        timers.pointee.remove(at: place) { rememberPlace($0, $1) }
+        place = none
+    }
+
+    private func rememberPlace(_ entry: TimerEntry, _ place: UInt32) {
+        switch entry.source {
+        case .session(let index): sessions[index].pointee.timerPlace = place
+        case .tube(let index): tubes[index].pointee.timerPlace = place
+        }
+    }
+}
