@@ -82,5 +82,8 @@ let package = Package(
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
         plugin("PriorityScheduler"),
+
+        tests("TrellisCoreTests", ["TrellisCore", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisWireTests", ["TrellisCore", "TrellisWire"]),
     ]
 )
