@@ -78,6 +78,9 @@ let package = Package(
             ["TrellisCore", "TrellisServer", "TrellisConfiguration", argumentParser, logging] + builtInPlugins),
         program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
 
+        tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+
         plugin("MemoryStorage"),
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
@@ -85,5 +88,13 @@ let package = Package(
 
         tests("TrellisCoreTests", ["TrellisCore", "MemoryStorage", "PriorityScheduler"]),
         tests("TrellisWireTests", ["TrellisCore", "TrellisWire"]),
+        tests(
+            "TrellisServerTests",
+            [
+                "TrellisCore", "TrellisServer", "TrellisTestKit", "MemoryStorage", "PriorityScheduler", "TCPTransport",
+                "UnixTransport", logging,
+            ]),
+        tests(
+            "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
     ]
 )
