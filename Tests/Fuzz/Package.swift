@@ -4,7 +4,8 @@
 import PackageDescription
 
 /// The fuzzers: a package of their own, since they need a sanitizer in every module and are no use to anybody else.
-/// `Tests/Fuzz/run` says how they are built and run.
+///
+/// `.ci/suite` builds and runs them.
 let package = Package(
     name: "trellis-fuzz",
     dependencies: [.package(name: "trellis", path: "../..")],
