@@ -94,6 +94,7 @@ let package = Package(
                 "TrellisCore", "TrellisServer", "TrellisTestKit", "MemoryStorage", "PriorityScheduler", "TCPTransport",
                 "UnixTransport", logging,
             ]),
+        tests("Tidy", []),
         tests(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
         tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),
