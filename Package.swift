@@ -82,5 +82,8 @@ let package = Package(
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
         plugin("PriorityScheduler"),
+
+        .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
+        tests("Compatibility", ["LiveServer", "trellisd"]),
     ]
 )
