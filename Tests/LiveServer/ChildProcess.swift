@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import Glibc
+import Synchronization
 
 /// A program that a test started; stopped by its pid, never by its name.
 public final class ChildProcess: Sendable {
@@ -8,6 +9,7 @@ public final class ChildProcess: Sendable {
     public let pid: Int32
     /// The file that takes its standard output and standard error.
     public let log: String
+    private let status = Mutex<Int32?>(nil)
 
     /// Starts a program.
     ///
@@ -43,20 +45,27 @@ public final class ChildProcess: Sendable {
         self.log = log
     }
 
-    /// Sends a signal.
-    public func signal(_ number: Int32) { kill(pid, number) }
+    /// Sends a signal, unless the process has been seen to end.
+    public func signal(_ number: Int32) {
+        status.withLock { status in
+            if status == nil { kill(pid, number) }
+        }
+    }
 
     /// The exit status (128 + the signal for one that a signal ended) once it has ended, or nil if it hasn't within
-    /// that many seconds. It answers a status once only.
+    /// that many seconds.
     public func waitForExit(seconds: Double) -> Int32? {
         let deadline = monotonicSeconds() + seconds
         while true {
-            var status: Int32 = 0
-            if waitpid(pid, &status, WNOHANG) == pid {
-                let signal = status & 0x7F
-                return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+            let known: Int32? = status.withLock { status in
+                var word: Int32 = 0
+                if status == nil, waitpid(pid, &word, WNOHANG) == pid {
+                    let signal = word & 0x7F
+                    status = signal == 0 ? (word >> 8) & 0xFF : 128 + signal
+                }
+                return status
             }
-            if monotonicSeconds() >= deadline { return nil }
+            if known != nil || monotonicSeconds() >= deadline { return known }
             usleep(5000)
         }
     }
@@ -87,6 +96,9 @@ public func readFile(_ path: String) -> String? {
         bytes += chunk[..<count]
     }
 }
+
+/// Whether there is anything at the path.
+public func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
 /// Writes a text file anew.
 public func writeFile(_ path: String, _ text: String) throws(Unexpected) {

@@ -81,6 +81,11 @@ public final class LiveServer: Sendable {
     /// The reference doesn't catch SIGTERM, so that its status is no error.
     public func stop() throws(Unexpected) {
         defer { removeFolder(folder) }
+        try terminate()
+    }
+
+    /// What `stop` does, but its folder stays until then.
+    public func terminate() throws(Unexpected) {
         for process in processes { process.signal(SIGTERM) }
         for process in processes {
             guard let status = process.waitForExit(seconds: 10) else {
