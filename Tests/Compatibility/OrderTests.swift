@@ -39,15 +39,15 @@ struct OrderTests {
         for id in ids { try client.reserve(id) }
     }
 
-    @Test(arguments: Route.allCases)
+    // The reference loses the expiry if the holder sends nothing more.
+    @Test(.oursDiffers, arguments: Route.allCases)
     func anExpiredJobGoesBackToItsIDsPlace(over route: Route) throws {
         let tube = newTube()
         let holder = try connect(route, settledIn: tube)
         let worker = try connect(route, settledIn: tube)
         let first = try holder.put(priority: 9, ttr: 1)
         let second = try holder.put(priority: 9)
-        // Not `reserve-with-timeout 0`: after it the reference may lose the expiry.
-        try holder.call("reserve", "RESERVED \(first) 1\r\nx")
+        try holder.reserve(first)
         pause(seconds: 1.8)
         try worker.reserve(first)
         try worker.reserve(second)

@@ -151,14 +151,14 @@ struct ReserveTests {
         try worker.expect("RESERVED \(id) 1\r\nx\r\n")
     }
 
-    @Test(arguments: Route.allCases)
+    // The reference loses the expiry, more often than not, if the holder sends nothing more.
+    @Test(.oursDiffers, arguments: Route.allCases)
     func anExpiredReservationCountsATimeoutAndNoRelease(over route: Route) throws {
         let tube = newTube()
         let holder = try connect(route, settledIn: tube)
         let worker = try connect(route, settledIn: tube)
         let id = try holder.put(ttr: 1)
-        // Not `reserve-with-timeout 0`: after it the reference may lose the expiry.
-        try holder.call("reserve", "RESERVED \(id) 1\r\nx")
+        try holder.reserve(id)
         worker.send("reserve-with-timeout 20\r\n")
         try worker.expect("RESERVED \(id) 1\r\nx\r\n")
         let job = try worker.statistics("stats-job \(id)")

@@ -4,7 +4,7 @@ import LiveServer
 import Testing
 
 /// What the reference can't do: limits of its own, two routes into one server, a clean stop.
-@Suite(.oursDiffers)
+@Suite(.oursDiffers, .onThreads)
 struct TrellisTests {
     @Test(.server)
     func bothRoutesLeadToTheSameJobs() throws {
