@@ -78,10 +78,24 @@ let package = Package(
             ["TrellisCore", "TrellisServer", "TrellisConfiguration", argumentParser, logging] + builtInPlugins),
         program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
 
+        tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+
         plugin("MemoryStorage"),
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
         plugin("PriorityScheduler"),
+
+        tests("TrellisCoreTests", ["TrellisCore", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisWireTests", ["TrellisCore", "TrellisWire"]),
+        tests(
+            "TrellisServerTests",
+            [
+                "TrellisCore", "TrellisServer", "TrellisTestKit", "MemoryStorage", "PriorityScheduler", "TCPTransport",
+                "UnixTransport", logging,
+            ]),
+        tests(
+            "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
 
         .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
         tests("Compatibility", ["LiveServer", "trellisd"]),

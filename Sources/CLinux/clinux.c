@@ -2,6 +2,8 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "CLinux.h"
 
@@ -36,4 +38,14 @@ int clinux_peer(int descriptor, int32_t *pid, uint32_t *uid, uint32_t *gid) {
     *uid = credentials.uid;
     *gid = credentials.gid;
     return 0;
+}
+
+int clinux_signal_descriptor(const sigset_t *set) {
+    int descriptor = signalfd(-1, set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return descriptor >= 0 ? descriptor : -errno;
+}
+
+int clinux_next_signal(int descriptor) {
+    struct signalfd_siginfo info;
+    return read(descriptor, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }

@@ -5,6 +5,7 @@
 #define CLINUX_H
 
 // No _GNU_SOURCE here: it changes the layout of names that the Glibc module has seen without it.
+#include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -23,5 +24,11 @@ int clinux_accept(int listener, struct sockaddr_storage *address, socklen_t *len
 
 /// The pid, uid and gid at the other end of a Unix socket. Returns 0 or an errno.
 int clinux_peer(int descriptor, int32_t *pid, uint32_t *uid, uint32_t *gid);
+
+/// A descriptor for signals that the caller has blocked, non-blocking. Returns it, or the errno as a negative number.
+int clinux_signal_descriptor(const sigset_t *set);
+
+/// The number of the next signal of such a descriptor, 0 if there is none.
+int clinux_next_signal(int descriptor);
 
 #endif

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+
+internal import CLinux
+internal import Glibc
+internal import Logging
+internal import TrellisCore
+internal import TrellisWire
+
+/// The loop: waits for events, runs commands on the engine, lets replies out when the store has made them safe.
+///
+/// One turn: due timers; one read for each readable connection, its commands decoded and performed; one commit; one
+/// write for each connection with new output. Kept behind a pointer, as the engine is.
+struct EventLoop: ~Copyable {
+    static var eventsPerWait: Int { 256 }
+    /// The most that one read takes: what a connection can have done in one turn.
+    static var readBytes: Int { 64 << 10 }
+
+    /// What an epoll token stands for. Connections have their id; the rest has the highest bit.
+    enum Token {
+        static let mailbox: UInt64 = 1 << 63
+        static let signals: UInt64 = 1 << 63 | 1
+        static let firstListener: UInt64 = 1 << 63 | 2
+
+        static func connection(_ id: ConnectionID) -> UInt64 {
+            UInt64(id.generation & 0x7FFF_FFFF) << 32 | UInt64(id.index)
+        }
+    }
+
+    let engine: UnsafeMutablePointer<Engine>
+    let storage: any Storage
+    let settings: ServerSettings
+    let logger: Logger
+    let mailbox: Mailbox
+    let poller: Int32
+    let signals: SignalDescriptor?
+    let connectionLimit: Int
+
+    var listeners: [any Listener] = []
+    var isAccepting = true
+    /// When accepting is tried again after descriptors ran out.
+    var acceptRetry = Instant.never
+    /// A pause before this isn't told of: the last one just was.
+    var nextPauseWarning = Instant(nanoseconds: .min)
+    var hasWarnedOfPause = false
+
+    /// Connections by the index of their id.
+    var connections: [UnsafeMutablePointer<Connection>?] = []
+    var connectionCount = 0
+    var dirty: [UInt32] = []
+    var resumable: [UInt32] = []
+    var closing: [UInt32] = []
+    var held = HeldReplies()
+    /// Outputs that no connection has at the moment.
+    var spareOutputs: [UnsafeMutablePointer<Output>] = []
+
+    /// Room for what a connection left over and one read behind it.
+    let input: UnsafeMutableRawBufferPointer
+    let events: UnsafeMutablePointer<epoll_event>
+
+    var now: Instant
+    var isStopping = false
+
+    init(
+        engine: UnsafeMutablePointer<Engine>, storage: any Storage, settings: ServerSettings, logger: Logger,
+        mailbox: Mailbox, signals: SignalDescriptor?, connectionLimit: Int
+    ) throws(ServerError) {
+        self.engine = engine
+        self.storage = storage
+        self.settings = settings
+        self.logger = logger
+        self.mailbox = mailbox
+        self.signals = signals
+        self.connectionLimit = connectionLimit
+        now = Clock.now().monotonic
+        input = .allocate(byteCount: settings.inputBytes + 2 * Self.readBytes, alignment: 64)
+        events = .allocate(capacity: Self.eventsPerWait)
+        poller = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard poller >= 0 else { throw .system("can't make an epoll set", errno) }
+        watch(mailbox.descriptor, Token.mailbox)
+        if let signals { watch(signals.descriptor, Token.signals) }
+    }
+
+    deinit {
+        for case let connection? in connections {
+            connection.deinitialize(count: 1)
+            connection.deallocate()
+        }
+        for output in spareOutputs {
+            _ = output.pointee.dismantle()
+            output.deinitialize(count: 1)
+            output.deallocate()
+        }
+        input.deallocate()
+        events.deallocate()
+        close(poller)
+    }
+
+    /// Runs turns until somebody asks to stop. Throws when the store can't go on.
+    mutating func run() throws(ServerError) {
+        while !isStopping { try turn() }
+    }
+
+    /// One turn. It waits for something to do, but no longer than the time given, in milliseconds.
+    mutating func turn(waitAtMost limit: Int32 = .max) throws(ServerError) {
+        let wait = waitMilliseconds()
+        let timeout = limit == .max ? wait : wait < 0 ? limit : min(wait, limit)
+        let count = epoll_wait(poller, events, Int32(Self.eventsPerWait), timeout)
+        let moment = Clock.now()
+        now = moment.monotonic
+        engine.pointee.advance(to: moment)
+        deliver()
+        if count > 0 {
+            for position in 0..<Int(count) { handle(events[position]) }
+        }
+        if acceptRetry <= now { resumeAccepting() }
+        resume()
+        if engine.pointee.hasWork {
+            engine.pointee.step()
+            deliver()
+        }
+        try commit()
+        flush()
+        closeFinished()
+    }
+
+    private func waitMilliseconds() -> Int32 {
+        if engine.pointee.hasWork || !resumable.isEmpty || !dirty.isEmpty { return 0 }
+        let deadline = min(engine.pointee.nextDeadline, acceptRetry)
+        guard deadline != .never else { return -1 }
+        let left = deadline.nanoseconds - Clock.now().monotonic.nanoseconds
+        if left <= 0 { return 0 }
+        // Rounded up: waking a little early would mean turns that do nothing until the deadline is there.
+        return Int32(clamping: (left + 999_999) / 1_000_000)
+    }
+
+    private mutating func handle(_ event: epoll_event) {
+        let token = event.data.u64
+        guard token & (1 << 63) == 0 else {
+            switch token {
+            case Token.mailbox: readMail()
+            case Token.signals: readSignals()
+            default: accept(from: Int(token - Token.firstListener))
+            }
+            return
+        }
+        guard let connection = find(token) else { return }
+        let happened = event.events
+        if happened & EPOLLOUT.rawValue != 0 {
+            connection.pointee.awaitsRoom = false
+            markDirty(connection)
+        }
+        let ended = happened & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0
+        if happened & EPOLLIN.rawValue != 0 || ended {
+            receive(connection, mayHaveEnded: ended, isGone: happened & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0)
+        }
+    }
+
+    private mutating func readMail() {
+        let notes = mailbox.take()
+        if notes.shouldStop { isStopping = true }
+        if notes.shouldDrain { drain() }
+        for index in notes.listeners { accept(from: index) }
+        for token in notes.streams {
+            guard let connection = find(token) else { continue }
+            connection.pointee.awaitsRoom = false
+            markDirty(connection)
+            receive(connection, mayHaveEnded: false, isGone: false)
+        }
+    }
+
+    private mutating func readSignals() {
+        guard let signals else { return }
+        while let signal = signals.next() {
+            if signal == SIGUSR1 {
+                drain()
+            } else {
+                logger.info("got \(signal == SIGINT ? "SIGINT" : "SIGTERM")")
+                isStopping = true
+            }
+        }
+    }
+
+    private mutating func drain() {
+        guard !engine.pointee.isDraining else { return }
+        engine.pointee.isDraining = true
+        logger.notice("draining: puts are refused from now on; restart to end it")
+    }
+
+    // MARK: Commit
+
+    private mutating func commit() throws(ServerError) {
+        let answer: Commit
+        do throws(StorageError) {
+            answer = try engine.pointee.commit()
+            if !held.isEmpty { letOut(upTo: answer == .durable ? Ticket(.max) : try storage.completed()) }
+        } catch {
+            refuseHeld()
+            throw .storage(error)
+        }
+        switch answer {
+        case .durable:
+            for index in dirty {
+                guard let output = connections[Int(index)]?.pointee.output else { continue }
+                output.pointee.release(upTo: output.pointee.mark)
+            }
+        case .pending(let ticket):
+            for index in dirty {
+                guard let connection = connections[Int(index)], let output = connection.pointee.output else { continue }
+                held.append(.init(ticket: ticket, connection: connection.pointee.id, mark: output.pointee.mark))
+            }
+        }
+    }
+
+    private mutating func letOut(upTo ticket: Ticket) {
+        while let reply = held.popFirst(upTo: ticket) {
+            guard let connection = find(Token.connection(reply.connection)), let output = connection.pointee.output
+            else { continue }
+            output.pointee.release(upTo: reply.mark)
+            markDirty(connection)
+        }
+    }
+
+    /// The store failed: nobody is told that a change was made which may not have been.
+    private mutating func refuseHeld() {
+        for case let connection? in connections {
+            guard let output = connection.pointee.output else { continue }
+            let hadUnreleased = output.pointee.mark != output.pointee.releasedMark
+            for body in output.pointee.dropUnreleased() { engine.pointee.release(body) }
+            guard hadUnreleased else { continue }
+            _ = output.pointee.append(.internalError)
+            output.pointee.release(upTo: output.pointee.mark)
+            send(connection)
+        }
+    }
+
+    // MARK: Helpers
+
+    /// The connection of a token, if it is still there.
+    @inline(__always)
+    func find(_ token: UInt64) -> UnsafeMutablePointer<Connection>? {
+        let index = Int(truncatingIfNeeded: token & 0xFFFF_FFFF)
+        guard index < connections.count, let connection = connections[index],
+            Token.connection(connection.pointee.id) == token
+        else { return nil }
+        return connection
+    }
+
+    @inline(__always)
+    mutating func markDirty(_ connection: UnsafeMutablePointer<Connection>) {
+        guard !connection.pointee.isDirty else { return }
+        connection.pointee.isDirty = true
+        dirty.append(connection.pointee.id.index)
+    }
+
+    /// Puts a descriptor into the epoll set, for input.
+    func watch(_ descriptor: Int32, _ token: UInt64) {
+        _ = clinux_epoll_add(poller, descriptor, EPOLLIN.rawValue, token)
+    }
+}
+
+/// Replies that wait for the store, oldest first.
+struct HeldReplies {
+    struct Reply {
+        var ticket: Ticket
+        var connection: ConnectionID
+        var mark: Output.Mark
+    }
+
+    private var replies: [Reply] = []
+    private var head = 0
+
+    var isEmpty: Bool { head == replies.count }
+
+    mutating func append(_ reply: Reply) { replies.append(reply) }
+
+    /// The oldest one, if its ticket is complete.
+    mutating func popFirst(upTo ticket: Ticket) -> Reply? {
+        guard head < replies.count, replies[head].ticket <= ticket else { return nil }
+        let first = replies[head]
+        head += 1
+        if head == replies.count {
+            replies.removeAll(keepingCapacity: true)
+            head = 0
+        } else if head > 4096 && head * 2 > replies.count {
+            replies.removeFirst(head)
+            head = 0
+        }
+        return first
+    }
+}
