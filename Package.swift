@@ -99,5 +99,8 @@ let package = Package(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
         tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),
         tests("trellisdTests", ["trellisd", "TrellisConfiguration", "TrellisCore", argumentParser, logging]),
+
+        .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
+        tests("Compatibility", ["LiveServer", "trellisd"]),
     ]
 )
