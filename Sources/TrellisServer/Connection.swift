@@ -15,6 +15,8 @@ struct Connection {
 
     let id: ConnectionID
     let link: Link
+    /// What epoll tells of; nil for a stream that signals by itself.
+    let descriptor: Int32?
     var decoder = Decoder()
     /// Input that wasn't decoded yet: the beginning of a line, or commands behind a blocked one.
     var leftover = Leftover()
@@ -44,6 +46,27 @@ struct Connection {
 
     /// What is to be sent, in bytes.
     var queuedBytes: Int { output.map { $0.pointee.queuedBytes } ?? 0 }
+
+    init(id: ConnectionID, link: Link) {
+        self.id = id
+        self.link = link
+        switch link {
+        case .descriptor(let descriptor): self.descriptor = descriptor
+        case .stream(let stream):
+            if case .descriptor(let descriptor) = stream.readiness {
+                self.descriptor = descriptor
+            } else {
+                descriptor = nil
+            }
+        }
+    }
+
+    /// Whether there is input that nobody will tell of: what signals by itself does so once and is asked until it has
+    /// nothing; a stream may have taken in more than it gave.
+    var mayHaveMore: Bool {
+        guard case .stream(let stream) = link else { return false }
+        return descriptor == nil || stream.hasBufferedInput
+    }
 
     // MARK: Transfers
 

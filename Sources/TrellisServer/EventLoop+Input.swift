@@ -61,9 +61,7 @@ extension EventLoop {
 
     private mutating func conclude(_ outcome: TransferOutcome, _ connection: UnsafeMutablePointer<Connection>) {
         switch outcome {
-        case .bytes:
-            // A stream tells only once that it can be read: it is asked again until it has nothing.
-            if case .stream = connection.pointee.link { markResumable(connection) }
+        case .bytes: if connection.pointee.mayHaveMore { markResumable(connection) }
         case .againWhenReadable, .againWhenWritable: break
         case .end: endInput(of: connection, isKnown: true)
         case .failed: markClosing(connection)
@@ -105,7 +103,7 @@ extension EventLoop {
             if connection.pointee.leftover.count > 0 { decode(connection, connection.pointee.leftover.bytes) }
             if connection.pointee.hasEnded {
                 if !mustWait(connection) { finish(connection) }
-            } else if case .stream = connection.pointee.link {
+            } else if connection.pointee.mayHaveMore {
                 receive(connection, mayHaveEnded: false, isGone: false)
             }
             updateInterest(connection)
