@@ -78,12 +78,29 @@ let package = Package(
             ["TrellisCore", "TrellisServer", "TrellisConfiguration", argumentParser, logging] + builtInPlugins),
         program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
 
+        tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit"] + builtInPlugins),
+
         plugin("MemoryStorage"),
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
         plugin("PriorityScheduler"),
 
+        tests("TrellisCoreTests", ["TrellisCore", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisWireTests", ["TrellisCore", "TrellisWire"]),
+        tests(
+            "TrellisServerTests",
+            [
+                "TrellisCore", "TrellisServer", "TrellisTestKit", "MemoryStorage", "PriorityScheduler", "TCPTransport",
+                "UnixTransport", logging,
+            ]),
+        tests("Tidy", []),
+        tests(
+            "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
         tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),
         tests("trellisdTests", ["trellisd", "TrellisConfiguration", "TrellisCore", argumentParser, logging]),
+
+        .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
+        tests("Compatibility", ["LiveServer", "trellisd"]),
     ]
 )

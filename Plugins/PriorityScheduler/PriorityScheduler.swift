@@ -5,7 +5,7 @@ public import TrellisCore
 /// The order of beanstalkd, to the bit: of all ready jobs in the watched tubes, the one with the least (priority, id).
 ///
 /// - Complexity: `ready` and `reserved` as `ReadyQueue` says; `pick` O(1) for one watched tube, else one comparison for
-///   each watched tube.
+///   each watched tube, in a dense array of the tubes' first jobs.
 public final class PriorityScheduler: Scheduler {
     private struct Lane: ~Copyable {
         var queue = ReadyQueue()
@@ -14,19 +14,27 @@ public final class PriorityScheduler: Scheduler {
 
     /// For each tube, its jobs.
     private var lanes: UnsafeMutablePointer<Lane>
+    /// For each tube, its first job if it may be served, else `nothing`.
+    private var heads: UnsafeMutablePointer<ReadyEntry>
     private var capacity = 16
     private var places = SlotPlaces()
     private var readyCount = 0
 
+    /// Comes after every job.
+    private static let nothing = ReadyEntry(id: .max, priority: .max, slot: .max)
+
     /// A scheduler without options.
     public init() {
         lanes = .allocate(capacity: capacity)
+        heads = .allocate(capacity: capacity)
+        heads.initialize(repeating: Self.nothing, count: capacity)
         for index in 0..<capacity { (lanes + index).initialize(to: Lane()) }
     }
 
     deinit {
         lanes.deinitialize(count: capacity)
         lanes.deallocate()
+        heads.deallocate()
     }
 
     /// `scheduler.priority`.
@@ -44,11 +52,15 @@ public final class PriorityScheduler: Scheduler {
     public func tubeClosed(_ tube: TubeIndex) {
         // The new lane has no memory of its own: a tube that is gone keeps nothing.
         lanes[Int(tube.index)] = Lane()
+        heads[Int(tube.index)] = Self.nothing
     }
 
     public func ready(_ job: ReadyJob) {
         readyCount += 1
-        lanes[Int(job.tube.index)].queue.insert(entry(job), places: &places)
+        let tube = Int(job.tube.index)
+        let entry = entry(job)
+        lanes[tube].queue.insert(entry, places: &places)
+        if lanes[tube].isEligible && ReadyEntry.precedes(entry, heads[tube]) { heads[tube] = entry }
     }
 
     public func removed(_ job: ReadyJob) { take(job) }
@@ -57,16 +69,19 @@ public final class PriorityScheduler: Scheduler {
 
     public func finished(_ job: ReadyJob, _ outcome: ReservationOutcome, serviceNanoseconds: Int64) {}
 
-    public func eligible(_ tube: TubeIndex, _ isEligible: Bool) { lanes[Int(tube.index)].isEligible = isEligible }
+    public func eligible(_ tube: TubeIndex, _ isEligible: Bool) {
+        lanes[Int(tube.index)].isEligible = isEligible
+        setHead(Int(tube.index))
+    }
 
     public func pick(_ watched: WatchSet) -> JobSlot? {
-        var best: ReadyEntry?
-        for tube in watched.tubes where lanes[Int(tube.index)].isEligible {
-            guard let first = lanes[Int(tube.index)].queue.first else { continue }
-            if let known = best, !ReadyEntry.precedes(first, known) { continue }
-            best = first
+        let heads = heads
+        var best = Self.nothing
+        for tube in watched.tubes {
+            let head = heads[Int(tube.index)]
+            if ReadyEntry.precedes(head, best) { best = head }
         }
-        return best.map { JobSlot($0.slot) }
+        return best.slot == Self.nothing.slot ? nil : JobSlot(best.slot)
     }
 
     public func peek(_ tube: TubeIndex) -> JobSlot? {
@@ -75,8 +90,13 @@ public final class PriorityScheduler: Scheduler {
 
     private func take(_ job: ReadyJob) {
         lanes[Int(job.tube.index)].queue.remove(entry(job), places: &places)
+        setHead(Int(job.tube.index))
         readyCount -= 1
         if readyCount == 0 { places.giveBack() }
+    }
+
+    private func setHead(_ tube: Int) {
+        heads[tube] = lanes[tube].isEligible ? lanes[tube].queue.first ?? Self.nothing : Self.nothing
     }
 
     private func entry(_ job: ReadyJob) -> ReadyEntry {
@@ -90,6 +110,11 @@ public final class PriorityScheduler: Scheduler {
         for index in capacity..<wanted { (larger + index).initialize(to: Lane()) }
         lanes.deallocate()
         lanes = larger
+        let moreHeads = UnsafeMutablePointer<ReadyEntry>.allocate(capacity: wanted)
+        moreHeads.moveInitialize(from: heads, count: capacity)
+        (moreHeads + capacity).initialize(repeating: Self.nothing, count: wanted - capacity)
+        heads.deallocate()
+        heads = moreHeads
         capacity = wanted
     }
 }

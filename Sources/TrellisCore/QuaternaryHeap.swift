@@ -11,7 +11,7 @@ public protocol HeapEntry: BitwiseCopyable {
 ///
 /// Every method that moves entries tells `placed` where each of them went; who needs to find an entry again keeps the
 /// place. Four children instead of two halve the depth and so the cache misses (95 ns instead of 175 for a removal
-/// among 10^6 entries). Memory: the entries alone; a heap that empties gives it back, a shrinking one does by halves.
+/// among 10^6 entries). Memory: the entries alone; a large heap that empties gives it back, a shrinking one does by halves.
 ///
 /// It is a plain value without a `deinit`, so that it can lie in records of hand-made tables: whoever makes one calls
 /// `deallocate`.
@@ -59,7 +59,7 @@ public struct QuaternaryHeap<Entry: HeapEntry> {
             settle(entries.unsafelyUnwrapped[Int(used)], at: place, placed)
         }
         if used == 0 {
-            if capacity > 4 { deallocate() }
+            if capacity > 64 { deallocate() }
         } else if capacity > 64 && used < capacity / 4 {
             reallocate(capacity / 2)
         }

@@ -38,23 +38,24 @@ extension Engine {
 
     private mutating func handleEvent(ofSession index: UInt32) {
         let session = sessions[index]
-        if let first = session.pointee.reservations.first, first.deadline <= now {
+        if session.pointee.isWaiting {
+            // Of a waiting worker's reservations none expires before its safety margin began: that ends the wait.
+            let isMargin = session.pointee.marginStart <= session.pointee.waitDeadline
+            stopWaiting(index)
+            push(isMargin ? .deadlineSoon : .timedOut, to: index)
+        } else if let first = session.pointee.reservations.first {
             let tube = jobs[first.slot].pointee.tube.index
             jobs[first.slot].pointee.counters.timeouts &+= 1
             timeouts += 1
             endReservation(first.slot, .timedOut)
             makeReady(first.slot)
             serve(tube)
-        } else if session.pointee.isWaiting {
-            let isMargin = session.pointee.marginStart <= now
-            stopWaiting(index)
-            push(isMargin ? .deadlineSoon : .timedOut, to: index)
         }
     }
 
     private mutating func handleEvent(ofTube index: UInt32) {
         let tube = tubes[index]
-        if let first = tube.pointee.delays.first, first.deadline <= now {
+        if let first = tube.pointee.delays.first, first.deadline <= tube.pointee.pausedUntil {
             leaveDelays(first.slot)
             makeReady(first.slot)
         } else {

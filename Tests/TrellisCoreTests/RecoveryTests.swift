@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+
+import Testing
+
+@testable import TrellisCore
+
+/// A store that writes down what it is told and recovers what it is given.
+private final class ScriptedStorage: Storage {
+    struct Kept {
+        var id: UInt64
+        var tube = "default"
+        var state: StoredJob.State
+        var priority: UInt32 = 0
+        var delay: UInt32 = 0
+        var createdAt: Int64 = 0
+        var deadline: Int64 = 0
+        var sequence: UInt64 = 0
+    }
+
+    var kept: [Kept] = []
+    var highest: UInt64 = 0
+    var log: [String] = []
+    var admits = true
+
+    func open(wake: @escaping @Sendable () -> Void) {}
+
+    func recover(_ deliver: (StoredJob, StorageNote) -> Void) -> JobID {
+        for job in kept {
+            Array(job.tube.utf8).withUnsafeBytes { name in
+                Array("body".utf8).withUnsafeBytes { body in
+                    deliver(
+                        StoredJob(
+                            id: JobID(job.id), tube: BorrowedName(name), state: job.state, priority: job.priority,
+                            delay: job.delay, ttr: 10, createdAt: job.createdAt, deadline: job.deadline,
+                            sequence: job.sequence, counters: JobCounters(), body: body), StorageNote(job.id * 10))
+                }
+            }
+        }
+        return JobID(highest)
+    }
+
+    func admit(bodyBytes: Int, tubeNameBytes: Int) -> Bool { admits }
+
+    func append(_ change: Change, note: inout StorageNote) {
+        switch change {
+        case .put(let job):
+            log.append("put \(job.id.rawValue) \(job.state) note \(note.rawValue)")
+            note = StorageNote(job.id.rawValue * 10)
+        case .update(let job): log.append("update \(job.id.rawValue) \(job.state) note \(note.rawValue)")
+        case .delete(let id, _): log.append("delete \(id.rawValue) note \(note.rawValue)")
+        }
+    }
+
+    func commit() -> Commit { .durable }
+    func completed() -> Ticket { Ticket(0) }
+    func segment(of note: StorageNote) -> UInt64 { note.rawValue }
+    var statistics: StorageStatistics { StorageStatistics() }
+    func close() {}
+}
+
+@Suite struct RecoveryTests {
+    @Test func jobsComeBackAsTheyWere() throws {
+        let storage = ScriptedStorage()
+        storage.kept = [
+            .init(id: 9, state: .buried, sequence: 50), .init(id: 3, state: .buried, sequence: 60),
+            .init(id: 5, state: .ready, priority: 7, sequence: 1), .init(id: 6, tube: "t", state: .ready, sequence: 2),
+            .init(id: 4, state: .buried, sequence: 40),
+        ]
+        storage.highest = 100
+        let harness = EngineHarness(storage: storage)
+        try harness.engine.pointee.recover()
+        let client = harness.connect()
+        #expect(harness.perform(.peekReady, client) == ["FOUND 5"])
+        // Buried jobs keep the order in which they were buried.
+        for id in [4, 9, 3] {
+            #expect(harness.perform(.peekBuried, client) == ["FOUND \(id)"])
+            #expect(harness.perform(.kick(bound: 1), client) == ["KICKED 1"])
+        }
+        #expect(harness.put(client) == ["INSERTED 101"])
+        #expect(EngineHarness.value("file", in: harness.perform(.statsJob(JobID(5)), client)) == "50")
+    }
+
+    @Test func clockSetBackPostponesNoJobBeyondItsDelay() throws {
+        let storage = ScriptedStorage()
+        let hour: Int64 = 3_600_000_000_000
+        // The wall clock reads 0 now: deadlines long past, near, and far beyond the delay.
+        storage.kept = [
+            .init(id: 1, state: .delayed, delay: 100, deadline: -hour),
+            .init(id: 2, state: .delayed, delay: 100, deadline: 30_000_000_000),
+            .init(id: 3, state: .delayed, delay: 100, deadline: hour),
+        ]
+        let harness = EngineHarness(storage: storage)
+        try harness.engine.pointee.recover()
+        let client = harness.connect()
+        #expect(EngineHarness.value("time-left", in: harness.perform(.statsJob(JobID(3)), client)) == "100")
+        #expect(EngineHarness.value("time-left", in: harness.perform(.statsJob(JobID(2)), client)) == "30")
+        harness.advance(seconds: 0)
+        #expect(harness.perform(.peekReady, client) == ["FOUND 1"])
+    }
+
+    @Test func storeHearsOfWhatMustSurviveAndOfNothingElse() {
+        let storage = ScriptedStorage()
+        let harness = EngineHarness(storage: storage)
+        let client = harness.connect()
+        harness.put(client)
+        harness.put(client, delay: 5)
+        harness.perform(.reserve, client)
+        harness.perform(.touch(JobID(1)), client)
+        #expect(storage.log == ["put 1 ready note 0", "put 2 delayed note 0"])
+        storage.log = []
+        harness.perform(.release(JobID(1), priority: 1, delay: 0), client)
+        harness.perform(.reserve, client)
+        harness.perform(.release(JobID(1), priority: 1, delay: 9), client)
+        harness.perform(.kickJob(JobID(1)), client)
+        harness.perform(.reserveJob(JobID(2)), client)
+        harness.perform(.bury(JobID(2), priority: 0), client)
+        harness.perform(.reserveJob(JobID(2)), client)
+        harness.advance(seconds: 11)
+        harness.perform(.delete(JobID(2)), client)
+        #expect(
+            storage.log == [
+                "update 1 ready note 10", "update 1 delayed note 10", "update 1 ready note 10",
+                "update 2 ready note 20", "update 2 buried note 20", "update 2 ready note 20", "delete 2 note 20",
+            ])
+    }
+
+    @Test func fullStoreRefusesAPutBeforeAnythingChanges() {
+        let storage = ScriptedStorage()
+        let harness = EngineHarness(storage: storage)
+        let client = harness.connect()
+        storage.admits = false
+        #expect(harness.put(client) == ["OUT_OF_MEMORY"])
+        #expect(storage.log == [])
+        #expect(harness.perform(.peek(JobID(1)), client) == ["notFound"])
+        storage.admits = true
+        #expect(harness.put(client) == ["INSERTED 2"])
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+
+import Testing
+
+@testable import TrellisCore
+
+@Suite struct JobIndexTests {
+    @Test(arguments: 1...10)
+    func agreesWithADictionary(_ seed: UInt64) {
+        var random = TestGenerator(seed: seed)
+        var index = JobIndex()
+        var model: [UInt64: UInt32] = [:]
+        var order: [UInt64] = []
+        var next: UInt64 = 1
+        for round in 0..<20_000 {
+            switch random.next(below: 10) {
+            case 0...4:
+                next += UInt64(1 + random.next(below: seed % 2 == 0 ? 2 : 500))
+                index.insert(JobID(next), slot: UInt32(round))
+                model[next] = UInt32(round)
+                order.append(next)
+            case 5...8:
+                // Mostly the oldest, as in a queue; sometimes any.
+                guard !order.isEmpty else { continue }
+                let victim = order.remove(at: random.next(below: 3) > 0 ? 0 : random.next(below: order.count))
+                index.remove(JobID(victim))
+                model[victim] = nil
+            default:
+                let id = UInt64(random.next(below: Int(next) + 2))
+                #expect(index.slot(of: JobID(id)) == model[id])
+            }
+        }
+        for (id, slot) in model { #expect(index.slot(of: JobID(id)) == slot) }
+        for id in model.keys { index.remove(JobID(id)) }
+        for id in model.keys { #expect(index.slot(of: JobID(id)) == nil) }
+    }
+
+    @Test func unknownIdsAreNotFound() {
+        var index = JobIndex()
+        #expect(index.slot(of: JobID(0)) == nil)
+        #expect(index.slot(of: JobID(.max)) == nil)
+        index.insert(JobID(.max), slot: 7)
+        #expect(index.slot(of: JobID(.max)) == 7)
+        #expect(index.slot(of: JobID(.max - 1)) == nil)
+        #expect(index.slot(of: JobID(63)) == nil)
+    }
+}
+
+@Suite struct QuaternaryHeapTests {
+    private struct Entry: HeapEntry {
+        var key: Int
+        var number: Int
+
+        static func precedes(_ left: Entry, _ right: Entry) -> Bool {
+            left.key != right.key ? left.key < right.key : left.number < right.number
+        }
+    }
+
+    @Test(arguments: 1...20)
+    func agreesWithASortedArray(_ seed: UInt64) {
+        var random = TestGenerator(seed: seed)
+        var heap = QuaternaryHeap<Entry>()
+        defer { heap.deallocate() }
+        var model: [Int: Entry] = [:]
+        var places: [Int: UInt32] = [:]
+        for number in 0..<3000 {
+            switch random.next(below: 8) {
+            case 0...3:
+                let entry = Entry(key: random.next(below: 50), number: number)
+                model[number] = entry
+                heap.insert(entry) { places[$0.number] = $1 }
+            case 4:
+                guard let victim = model.keys.min(), let place = places[victim] else { continue }
+                #expect(heap.remove(at: place) { places[$0.number] = $1 }.number == victim)
+                model[victim] = nil
+            case 5:
+                guard let changed = model.keys.max(), let place = places[changed] else { continue }
+                let entry = Entry(key: random.next(below: 50), number: changed)
+                model[changed] = entry
+                heap.replace(at: place, with: entry) { places[$0.number] = $1 }
+            default:
+                guard let first = heap.first else { continue }
+                if number % 50 == 0 { #expect(model.values.allSatisfy { !Entry.precedes($0, first) }) }
+                heap.remove(at: 0) { places[$0.number] = $1 }
+                model[first.number] = nil
+            }
+        }
+        #expect(heap.count == model.count)
+        var last: Entry?
+        while let first = heap.first {
+            if let last { #expect(Entry.precedes(last, first)) }
+            last = first
+            heap.remove(at: 0) { places[$0.number] = $1 }
+        }
+    }
+}
+
+@Suite struct JobSlabTests {
+    @Test(arguments: 1...5)
+    func slotsAreDistinctAndKeepTheirRecords(_ seed: UInt64) throws {
+        var random = TestGenerator(seed: seed)
+        var slab = JobSlab()
+        var live: [UInt32: UInt64] = [:]
+        var order: [UInt32] = []
+        for round in 0..<30_000 {
+            let isGrowing = (round / 10_000) % 2 == 0
+            if order.isEmpty || random.next(below: 10) < (isGrowing ? 8 : 3) {
+                let made = slab.allocate()
+                let slot = try #require(made)
+                #expect(live[slot] == nil)
+                slab[slot].pointee.id = JobID(UInt64(round))
+                live[slot] = UInt64(round)
+                order.append(slot)
+            } else {
+                let slot = order.remove(at: random.next(below: order.count))
+                #expect(slab[slot].pointee.id.rawValue == live[slot])
+                live[slot] = nil
+                slab.free(slot)
+            }
+        }
+        #expect(slab.count == live.count)
+        for (slot, id) in live { #expect(slab[slot].pointee.id.rawValue == id) }
+    }
+
+    @Test func recordIsAsSmallAsPromised() {
+        #expect(MemoryLayout<JobRecord>.stride <= 88)
+        #expect(MemoryLayout<SessionRecord>.stride <= 88)
+    }
+}
+
+@Suite struct EffectQueueTests {
+    @Test func effectsComeOutInOrderThroughGrowth() {
+        var queue = EffectQueue()
+        var next: UInt32 = 0
+        var expected: UInt32 = 0
+        for round in 0..<400 {
+            for _ in 0..<(round % 90) {
+                queue.append(Effect(connection: ConnectionID(index: next, generation: 0), reply: .deleted))
+                next += 1
+            }
+            for _ in 0..<(round % 70) {
+                guard let effect = queue.popFirst() else { break }
+                #expect(effect.connection.index == expected)
+                expected += 1
+            }
+        }
+        while let effect = queue.popFirst() {
+            #expect(effect.connection.index == expected)
+            expected += 1
+        }
+        #expect(expected == next)
+    }
+}

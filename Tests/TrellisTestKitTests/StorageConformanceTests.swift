@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+
+import MemoryStorage
+import Testing
+import TrellisTestKit
+
+@Suite struct StorageConformanceTests {
+    @Test(arguments: [false, true])
+    func correctStoresPass(isDelayed: Bool) throws {
+        try StorageConformance(keepsJobs: true) {
+            let place = Place()
+            return { KeepingStorage(place, isDelayed: isDelayed) }
+        }.run()
+    }
+
+    @Test func memoryStoragePasses() throws {
+        try StorageConformance(keepsJobs: false) { { MemoryStorage() } }.run()
+    }
+
+    @Test func aStoreInMemoryThatKeepsJobsIsFound() {
+        #expect(throws: ConformanceError.self) {
+            try StorageConformance(keepsJobs: false) {
+                let place = Place()
+                return { KeepingStorage(place) }
+            }.run()
+        }
+    }
+
+    @Test func aStoreThatKeepsNothingIsFoundByEveryRuleOfKeeping() {
+        let error = #expect(throws: ConformanceError.self) {
+            try StorageConformance(keepsJobs: true) { { MemoryStorage() } }.run()
+        }
+        #expect(Set(error?.failures.map(\.rule) ?? []).count >= 8)
+    }
+
+    @Test(arguments: KeepingStorage.Flaw.allCases)
+    func flawIsFoundByTheRuleForIt(_ flaw: KeepingStorage.Flaw) {
+        let error = #expect(throws: ConformanceError.self) {
+            try StorageConformance(keepsJobs: true, patience: 1) {
+                let place = Place()
+                return { KeepingStorage(place, flaw: flaw) }
+            }.run()
+        }
+        let rules = error?.failures.map(\.rule) ?? []
+        #expect(rules.contains(flaw.rawValue), "only found by \(rules)")
+    }
+}
