@@ -5,7 +5,9 @@ internal import Glibc
 internal import TrellisCore
 internal import TrellisWire
 
-/// What the loop knows of one connection. An idle one owns no buffer.
+/// What the loop knows of one connection.
+///
+/// An idle one owns no buffer.
 struct Connection {
     /// Where bytes come from and go to.
     enum Link {

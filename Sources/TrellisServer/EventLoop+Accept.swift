@@ -82,7 +82,8 @@ extension EventLoop {
     /// Connections wait in the system's queue from now on.
     private mutating func pauseAccepting(_ reason: String, retry: Instant) {
         if nextPauseWarning <= now {
-            logger.warning("accepting no connections for now: \(reason)", metadata: ["connections": "\(connectionCount)"])
+            logger.warning(
+                "accepting no connections for now: \(reason)", metadata: ["connections": "\(connectionCount)"])
             nextPauseWarning = Instant(nanoseconds: now.nanoseconds + Self.warningNanoseconds)
             hasWarnedOfPause = true
         }

@@ -109,7 +109,9 @@ extension EventLoop {
         if connection.pointee.queuedBytes == 0 { markClosing(connection) }
     }
 
-    /// Closes the connections that were marked. What their jobs bring about goes out in the next turn.
+    /// Closes the connections that were marked.
+    ///
+    /// What their jobs bring about goes out in the next turn.
     mutating func closeFinished() {
         guard !closing.isEmpty else { return }
         for index in closing {

@@ -3,7 +3,9 @@
 import LiveServer
 import Testing
 
-/// The counters of the whole server. Each test has a server of its own, so that nobody else moves them.
+/// The counters of the whole server.
+///
+/// Each test has a server of its own, so that nobody else moves them.
 @Suite
 struct CounterTests {
     @Test(.server, arguments: Route.allCases)
@@ -52,7 +54,9 @@ struct CounterTests {
         for key in after.keys where key.hasPrefix("cmd-") && key != "cmd-stats" {
             #expect(after[key] == before[key], "\(key)")
         }
-        #expect(after.keys.prefix(StatisticsTests.serverKeys.count).contains { $0.contains("-job") && $0.contains("kick") } == false)
+        #expect(
+            after.keys.prefix(StatisticsTests.serverKeys.count).contains { $0.contains("-job") && $0.contains("kick") }
+                == false)
     }
 
     @Test(.server, arguments: Route.allCases)

@@ -120,7 +120,9 @@ final class DifferentialRun {
     }
 
     /// Two round trips on connections of their own: what was sent before has been worked off then, and its replies have
-    /// been written. The command moves no counter.
+    /// been written.
+    ///
+    /// The command moves no counter.
     private func settle() throws {
         for _ in 0..<2 {
             for observer in [observers.ours, observers.theirs] { try observer.call("barrier", "UNKNOWN_COMMAND") }
@@ -151,7 +153,9 @@ final class DifferentialRun {
         let lines = command.split(separator: "\r\n").map { String($0) }
         let reasons: [String?] = lines.map { KnownDifference.unknown($0, ours: our, theirs: their) }
         if !reasons.contains(nil) {
-            throw failure("\(reasons.compactMap { $0 }.first ?? "the replies differ")\n  ours:      \(our.description)\n  reference: \(their.description)")
+            throw failure(
+                "\(reasons.compactMap { $0 }.first ?? "the replies differ")\n  ours:      \(our.description)\n  reference: \(their.description)"
+            )
         }
         learn(our, number)
     }
@@ -193,8 +197,9 @@ final class DifferentialRun {
         try reconnect(number)
     }
 
-    /// Waits until both servers have seen the connection go. Both are asked equally often, so that `cmd-stats` stays
-    /// the same.
+    /// Waits until both servers have seen the connection go.
+    ///
+    /// Both are asked equally often, so that `cmd-stats` stays the same.
     private func waitUntilGone() throws {
         let deadline = monotonicSeconds() + Client.patience
         while true {

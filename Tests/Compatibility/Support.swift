@@ -5,7 +5,9 @@ import Synchronization
 import Testing
 
 /// Starts a server before what it is put on and stops it after: on a suite, one for all its tests; on a test, one for
-/// each of its cases. The tests run on threads of their own, since they block.
+/// each of its cases.
+///
+/// The tests run on threads of their own, since they block.
 struct ServerTrait: SuiteTrait, TestTrait, TestScoping {
     @TaskLocal static var current: LiveServer?
 

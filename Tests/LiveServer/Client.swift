@@ -6,8 +6,9 @@ import Glibc
 ///
 /// It belongs to one test at a time. What it throws says where the test is.
 public final class Client {
-    /// How long a reply may take, in seconds, where the test doesn't say. Far longer than any takes, so that a slow
-    /// machine fails no test.
+    /// How long a reply may take, in seconds, where the test doesn't say.
+    ///
+    /// Far longer than any takes, so that a slow machine fails no test.
     public static let patience = 20.0
 
     private let descriptor: Int32
@@ -58,8 +59,10 @@ public final class Client {
     /// Sends a text as it is.
     public func send(_ text: String) { send(bytes: Array(text.utf8)) }
 
-    /// Sends bytes as they are, all of them. Replies that come meanwhile are taken in, so that a long pipeline can't
-    /// block both ends. A connection that the server has closed swallows them: the next read tells.
+    /// Sends bytes as they are, all of them.
+    ///
+    /// Replies that come meanwhile are taken in, so that a long pipeline can't block both ends. A connection that the
+    /// server has closed swallows them: the next read tells.
     public func send(bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
@@ -81,7 +84,9 @@ public final class Client {
     /// Closes the sending half.
     public func halfClose() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Closes the connection. What has come and wasn't read is lost.
+    /// Closes the connection.
+    ///
+    /// What has come and wasn't read is lost.
     public func close() {
         guard isOpen else { return }
         isOpen = false
