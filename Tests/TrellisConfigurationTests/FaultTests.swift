@@ -13,7 +13,7 @@ import TrellisConfiguration
               use: binlog
               directory: data
 
-                
+
               fsnc: always
             """
         #expect(
