@@ -37,7 +37,9 @@ public struct PluginDescriptor: Sendable {
 public struct OptionFault: Error, Hashable, Sendable {
     /// The key at fault.
     public var key: String
-    /// What is wrong and what to do, as half a sentence: `path is longer than 107 bytes; choose a shorter one`.
+    /// What is wrong and what to do, to be read behind the key.
+    ///
+    /// For example `is longer than 107 bytes, the most that the system takes`.
     public var message: String
 
     /// Puts the two together.
