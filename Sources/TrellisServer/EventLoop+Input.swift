@@ -25,6 +25,9 @@ extension EventLoop {
             // A worker that waits is told at once, even if commands that it sent ahead can't be read yet.
             if mayHaveEnded && connection.pointee.isBlocked { endInput(of: connection) }
             if isGone && mustWait(connection) { markClosing(connection) }
+        } else if connection.pointee.isResumable && connection.pointee.leftover.count > 0 {
+            // What it left over comes first, and is done in this turn: reading on top of it would have no bound.
+            return
         } else if connection.pointee.decoder.bodyBytesLeft > 0 && connection.pointee.leftover.count == 0 {
             receiveBody(connection)
         } else {
