@@ -166,12 +166,14 @@ extension EventLoop {
 
     private mutating func giveBackOutput(of connection: UnsafeMutablePointer<Connection>) {
         guard let output = connection.pointee.output else { return }
+        output.pointee.begin(at: connection.pointee.outputEnd)
         connection.pointee.output = nil
-        if output.pointee.recycle() && spareOutputs.count < Self.eventsPerWait {
+        if output.pointee.isReusable && spareOutputs.count < Self.eventsPerWait {
             spareOutputs.append(output)
         } else {
             _ = output.pointee.dismantle()
             output.deinitialize(count: 1)
+        connection.pointee.outputEnd = output.pointee.mark
             output.deallocate()
         }
     }

@@ -211,7 +211,9 @@ struct EventLoop: ~Copyable {
             }
         case .pending(let ticket):
             for index in dirty {
-                guard let connection = connections[Int(index)], let output = connection.pointee.output else { continue }
+                guard let connection = connections[Int(index)], let output = connection.pointee.output,
+                    output.pointee.mark != output.pointee.releasedMark
+                else { continue }
                 held.append(.init(ticket: ticket, connection: connection.pointee.id, mark: output.pointee.mark))
             }
         }

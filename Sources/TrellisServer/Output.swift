@@ -65,18 +65,22 @@ struct Output {
     var canSend: Bool { released.bytes > sent || released.references > referencesSent }
 
     /// Lets out all up to the mark.
-    mutating func release(upTo mark: Mark) { released = mark }
-
-    /// Makes room to be used again by another connection, when it is empty.
     ///
-    /// False where it has grown too large to keep.
-    mutating func recycle() -> Bool {
-        base = 0
-        sent = 0
-        end = 0
-        referencesSent = 0
-        released = Mark()
-        return capacity <= 16 * Self.smallestCapacity
+    /// A mark that was passed before changes nothing: it may stand for replies that went long ago.
+    mutating func release(upTo mark: Mark) {
+        if mark.bytes > released.bytes { released = mark }
+    }
+
+    /// Whether it is worth being used again by another connection, now that it is empty: not where it has grown large.
+    var isReusable: Bool { capacity <= 16 * Self.smallestCapacity }
+
+    /// Begins, empty, where the output of the connection ended.
+    mutating func begin(at mark: Mark) {
+        base = mark.bytes
+        sent = mark.bytes
+        end = mark.bytes
+        referencesSent = mark.references
+        released = mark
     }
 
     /// Adds a reply.
