@@ -50,9 +50,12 @@ extension EventLoop {
     /// The body comes first, straight to where it belongs; what is behind it goes to the buffer.
     private mutating func receiveBody(_ connection: UnsafeMutablePointer<Connection>) {
         guard growBody(of: connection, for: 1), let body = connection.pointee.body else { return }
-        let room = UnsafeMutableRawBufferPointer(rebasing: body.mutableBytes[connection.pointee.bodyReceived...])
+        let free = UnsafeMutableRawBufferPointer(rebasing: body.mutableBytes[connection.pointee.bodyReceived...])
+        let room = UnsafeMutableRawBufferPointer(rebasing: free.prefix(Self.bodyBytesPerTurn))
         let behind = UnsafeMutableRawBufferPointer(rebasing: input[..<Self.readBytes])
-        let outcome = connection.pointee.read(into: room, then: behind)
+        let outcome =
+            room.count < free.count
+            ? connection.pointee.read(into: room) : connection.pointee.read(into: room, then: behind)
         if case .bytes(let count) = outcome {
             let ofBody = min(count, room.count)
             connection.pointee.bodyReceived += ofBody

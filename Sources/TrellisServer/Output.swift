@@ -123,25 +123,29 @@ struct Output {
 
     // MARK: Sending
 
-    /// Sends as much as the peer takes of what was let out.
+    /// Sends as much as the peer takes of what was let out, up to a limit in bytes.
     ///
     /// Bodies that went are handed to `done`.
     mutating func send(
-        _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome, done: (Body) -> Void
+        atMost limit: Int, _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome, done: (Body) -> Void
     ) -> TransferOutcome? {
         guard canSend else { return nil }
         let outcome =
-            if references.isEmpty { sendBytes(write) } else { sendVector(write) }
+            if references.isEmpty { sendBytes(limit, write) } else { sendVector(limit, write) }
         if case .bytes(let count) = outcome { advance(count, done) }
         return outcome
     }
 
-    private func sendBytes(_ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome) -> TransferOutcome {
-        var vector = iovec(iov_base: storage + Int(sent - base), iov_len: Int(released.bytes - sent))
+    private func sendBytes(
+        _ limit: Int, _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome
+    ) -> TransferOutcome {
+        var vector = iovec(iov_base: storage + Int(sent - base), iov_len: min(Int(released.bytes - sent), limit))
         return write(&vector, 1)
     }
 
-    private func sendVector(_ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome) -> TransferOutcome {
+    private func sendVector(
+        _ limit: Int, _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome
+    ) -> TransferOutcome {
         withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.vectorLength) { vector in
             var used = 0
             var position = sent
@@ -161,11 +165,19 @@ struct Output {
             }
             // Bytes go on to the next body that isn't in the vector, or to the end of what may go.
             let next = references.first { $0.position > position }?.position ?? released.bytes
-            let limit = min(next, released.bytes)
-            if limit > position {
-                vector[used] = iovec(iov_base: storage + Int(position - base), iov_len: Int(limit - position))
+            let last = min(next, released.bytes)
+            if last > position {
+                vector[used] = iovec(iov_base: storage + Int(position - base), iov_len: Int(last - position))
                 used += 1
             }
+            var left = limit
+            var kept = 0
+            while kept < used && left > 0 {
+                vector[kept].iov_len = min(vector[kept].iov_len, left)
+                left -= vector[kept].iov_len
+                kept += 1
+            }
+            used = kept
             guard let start = vector.baseAddress else { return .failed(EINVAL) }
             return write(start, used)
         }
