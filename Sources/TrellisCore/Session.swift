@@ -91,6 +91,11 @@ extension Engine {
         push(.timedOut, to: connection.index)
     }
 
+    /// The server stops: the connection is given no job any more, and isn't answered.
+    public mutating func cancelWait(of connection: ConnectionID) {
+        if open(connection).pointee.isWaiting { stopWaiting(connection.index) }
+    }
+
     /// Gives back the jobs of a closed connection, soonest deadline first, and forgets it.
     ///
     /// False if some are left.
