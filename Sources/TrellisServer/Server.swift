@@ -55,7 +55,8 @@ public final class Server {
     /// privileges are dropped; then the store is opened, as the user that will write it.
     public func run() throws(ServerError) {
         let signals = settings.ownsProcess ? try SignalDescriptor() : nil
-        let connectionLimit = settings.connections ?? raiseDescriptorLimit()
+        let possibleConnections = raiseDescriptorLimit()
+        let connectionLimit = settings.connections ?? possibleConnections
         let listeners = try openListeners()
         defer { for listener in listeners { listener.close() } }
         if let user = settings.user { try becomeUser(user) }
