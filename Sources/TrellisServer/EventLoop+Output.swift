@@ -166,20 +166,20 @@ extension EventLoop {
             output = .allocate(capacity: 1)
             output.initialize(to: Output())
         }
+        output.pointee.begin(at: connection.pointee.outputEnd)
         connection.pointee.output = output
         return output
     }
 
     private mutating func giveBackOutput(of connection: UnsafeMutablePointer<Connection>) {
         guard let output = connection.pointee.output else { return }
-        output.pointee.begin(at: connection.pointee.outputEnd)
+        connection.pointee.outputEnd = output.pointee.mark
         connection.pointee.output = nil
         if output.pointee.isReusable && spareOutputs.count < Self.eventsPerWait {
             spareOutputs.append(output)
         } else {
             _ = output.pointee.dismantle()
             output.deinitialize(count: 1)
-        connection.pointee.outputEnd = output.pointee.mark
             output.deallocate()
         }
     }
