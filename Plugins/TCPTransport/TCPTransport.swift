@@ -115,6 +115,7 @@ public final class TCPTransport: Transport {
             default: ""
             }
         return Refusal(
-            error: TransportError("can't \(what) \(address): \(describe(errorNumber: number))\(advice)"), number: number)
+            error: TransportError("can't \(what) \(address): \(describe(errorNumber: number))\(advice)"),
+            number: number)
     }
 }

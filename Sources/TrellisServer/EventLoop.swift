@@ -14,8 +14,9 @@ struct EventLoop: ~Copyable {
     static var eventsPerWait: Int { 256 }
     /// The most that one read takes: what a connection can have done in one turn.
     static var readBytes: Int { 64 << 10 }
-    /// The most of a large body that one turn reads or writes for a connection: a peer on another core may keep up with
-    /// the loop, so that the system's buffers alone set no bound. 256 KiB take about 0.1 ms.
+    /// The most of a large body that one turn reads or writes for a connection.
+    ///
+    /// A peer on another core may keep up with the loop, so that the system's buffers alone set no bound.
     static var bodyBytesPerTurn: Int { 256 << 10 }
 
     /// What an epoll token stands for.
