@@ -6,6 +6,7 @@
 
 // No _GNU_SOURCE here: it changes the layout of names that the Glibc module has seen without it.
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,5 +31,9 @@ int clinux_signal_descriptor(const sigset_t *set);
 
 /// The number of the next signal of such a descriptor, 0 if there is none.
 int clinux_next_signal(int descriptor);
+
+/// Lets malloc map blocks of that size or more one by one from now on. It would else raise that size to that of any
+/// mapped block that is freed, up to 32 MiB, and what lies in its heap goes back to the system from the end only.
+void clinux_map_large_blocks(size_t bytes);
 
 #endif
