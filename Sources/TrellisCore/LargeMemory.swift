@@ -8,7 +8,9 @@ import Glibc
 /// fresh mapping costs a page fault for each 4 KiB, which made a put and delete of 100 kB three times as dear. The
 /// larger ones go back to the system in steps: 1 GiB at once took 176 ms.
 struct LargeMemory: ~Copyable {
-    /// The most memory that goes back to the system at once, in bytes; it takes 0.7 ms. Larger blocks aren't kept.
+    /// The most memory that goes back to the system at once, in bytes; it takes 0.7 ms.
+    ///
+    /// Larger blocks aren't kept.
     static let stepBytes = 4 << 20
     /// The most memory that is kept, in bytes.
     static let keptLimit = 16 << 20
