@@ -98,6 +98,6 @@ let package = Package(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
 
         .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
-        tests("Compatibility", ["LiveServer", "trellisd"]),
+        tests("Compatibility", ["LiveServer", "TrellisTestKit", "trellisd"]),
     ]
 )

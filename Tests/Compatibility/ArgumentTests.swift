@@ -72,9 +72,13 @@ struct ArgumentTests {
     @Test(arguments: Route.allCases)
     func idsAreUnsigned64BitNumbers(over route: Route) throws {
         let client = try connect(route)
-        let formats = ["delete N", "peek N", "release N 0 0", "bury N 0", "touch N", "kick-job N", "reserve-job N", "stats-job N"]
+        let formats = [
+            "delete N", "peek N", "release N 0 0", "bury N 0", "touch N", "kick-job N", "reserve-job N", "stats-job N",
+        ]
         for format in formats {
-            func line(_ id: String) -> String { format.split(separator: "N", omittingEmptySubsequences: false).joined(separator: id) }
+            func line(_ id: String) -> String {
+                format.split(separator: "N", omittingEmptySubsequences: false).joined(separator: id)
+            }
             for id in ["0", "18446744073709551615", "00000000000000000000000000000"] {
                 try client.call(line(id), "NOT_FOUND")
             }
@@ -145,7 +149,8 @@ struct ArgumentTests {
     func tubeNamesHaveOneTo200GoodBytes(over route: Route) throws {
         let client = try connect(route)
         let good = [
-            "a", "0", "A-Za-z0-9-+/;.$_()", "a-", "+-", String(repeating: "n", count: 200), ";", "$", "()", "_", ".", "/",
+            "a", "0", "A-Za-z0-9-+/;.$_()", "a-", "+-", String(repeating: "n", count: 200), ";", "$", "()", "_", ".",
+            "/",
         ]
         for name in good {
             try client.call("use \(name)", "USING \(name)")
@@ -154,8 +159,12 @@ struct ArgumentTests {
             try client.call("pause-tube \(name) 0", "PAUSED")
             try client.call("ignore \(name)", "WATCHING 1")
         }
-        for name in ["-", "-a", "--", String(repeating: "n", count: 201), "a b", "a*", "a,", "a:", "a=", "\u{e9}", "a\t"] {
-            for line in ["use \(name)", "watch \(name)", "ignore \(name)", "stats-tube \(name)", "pause-tube \(name) 0"] {
+        for name in [
+            "-", "-a", "--", String(repeating: "n", count: 201), "a b", "a*", "a,", "a:", "a=", "\u{e9}", "a\t",
+        ] {
+            for line in [
+                "use \(name)", "watch \(name)", "ignore \(name)", "stats-tube \(name)", "pause-tube \(name) 0",
+            ] {
                 try client.call(line, "BAD_FORMAT")
             }
         }

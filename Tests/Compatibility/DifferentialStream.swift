@@ -1,19 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-/// Random numbers that a seed fixes (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
+import TrellisTestKit
 
 /// What one step of a differential run sends on one connection.
 struct DifferentialStep {
@@ -37,8 +24,9 @@ struct DifferentialStep {
 struct DifferentialStream {
     /// The largest body that the servers take; small, so that too big ones are cheap.
     static let jobSize = 200
-    /// Connections that may wait in `reserve`. Their watch lists have no tube in common, because the reference doesn't
-    /// keep the order of several that wait on one.
+    /// How many connections may wait in `reserve`.
+    ///
+    /// Their watch lists have no tube in common, because the reference doesn't keep the order of several that wait on one.
     static let workers = 3
     /// All connections.
     static let connections = 6
@@ -58,15 +46,17 @@ struct DifferentialStream {
     private static let oddTubes = [
         "A-Za-z0-9-+/;.$_()", "+", ";", "a-", "$", String(repeating: "n", count: 200), "0", "()", "default2",
     ]
-    private static let badTubes = ["-a", "-", "a*b", "", "a b", String(repeating: "n", count: 201), "a\u{1}", "\u{e9}", "a,b"]
+    private static let badTubes = [
+        "-a", "-", "a*b", "", "a b", String(repeating: "n", count: 201), "a\u{1}", "\u{e9}", "a,b",
+    ]
 
     // MARK: - Choices
 
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+    mutating func chance(_ percent: Int) -> Bool { random.chance(percent: percent) }
 
-    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &random) }
+    mutating func below(_ bound: Int) -> Int { random.below(bound) }
 
-    private mutating func pick<T>(_ choices: [T]) -> T { choices[Int.random(in: 0..<choices.count, using: &random)] }
+    private mutating func pick<T>(_ choices: [T]) -> T { random.one(of: choices) }
 
     private mutating func spaces() -> String { chance(5) ? String(repeating: " ", count: 1 + below(4)) : " " }
 
@@ -129,7 +119,10 @@ struct DifferentialStream {
     /// A put that is sent in two parts, with steps of other connections between.
     mutating func interruptedPut() -> (String, String) {
         let size = below(50)
-        return ("put 1 0 1000 \(size)\r\n" + (size > 3 ? "abc" : ""), String(repeating: "d", count: size > 3 ? size - 3 : size) + "\r\n")
+        return (
+            "put 1 0 1000 \(size)\r\n" + (size > 3 ? "abc" : ""),
+            String(repeating: "d", count: size > 3 ? size - 3 : size) + "\r\n"
+        )
     }
 
     private mutating func putStep() -> DifferentialStep {
@@ -138,21 +131,29 @@ struct DifferentialStream {
         switch below(30) {
         case 0:  // Too big: size + 2 bytes go, whatever they are.
             let large = Self.jobSize + 1 + below(300)
-            return DifferentialStep(text: "\(head) \(large)\(pick(["", " x", "x", " "]))\r\n" + body(large) + pick(["\r\n", "ab"]))
+            return DifferentialStep(
+                text: "\(head) \(large)\(pick(["", " x", "x", " "]))\r\n" + body(large) + pick(["\r\n", "ab"]))
         case 1:  // The body is longer than said: what is left is a line of its own.
-            return DifferentialStep(text: "\(head) \(size)\r\n" + String(repeating: "z", count: size) + "yyyy\r\n", replies: 2)
+            return DifferentialStep(
+                text: "\(head) \(size)\r\n" + String(repeating: "z", count: size) + "yyyy\r\n", replies: 2)
         case 2:  // The body is shorter than said.
-            return DifferentialStep(text: "\(head) \(size + 4)\r\n" + String(repeating: "z", count: size) + "\r\n\r\nab")
+            return DifferentialStep(
+                text: "\(head) \(size + 4)\r\n" + String(repeating: "z", count: size) + "\r\n\r\nab")
         case 3:  // Garbage after the size: the body is read as a command.
             return DifferentialStep(
-                text: "\(head) \(size)\(pick([" x", "x", " ", "\t", " 5"]))\r\n\(pick(["zzz", "list-tube-used", "delete x"]))\r\n",
+                text:
+                    "\(head) \(size)\(pick([" x", "x", " ", "\t", " 5"]))\r\n\(pick(["zzz", "list-tube-used", "delete x"]))\r\n",
                 replies: 2)
         case 4:
-            return DifferentialStep(text: pick([
-                "put\r\n", "put \r\n", "put 0 0 10\r\n", "put 0 0 10 \r\n", "put 4294967296 0 10 1\r\n", "put -1 0 10 1\r\n",
-                "put 0 4294967296 10 1\r\n", "put 0 0 4294967296 1\r\n", "put 0 0 10 4294967296\r\n", "put a b c d\r\n",
-                "put 0 0 10 -1\r\n", "put\t0 0 10 0\r\n", "put 0\t0 10 0\r\n", "put 0 0 10 x\r\n", "put 0,0,10,1\r\n",
-            ]))
+            return DifferentialStep(
+                text: pick([
+                    "put\r\n", "put \r\n", "put 0 0 10\r\n", "put 0 0 10 \r\n", "put 4294967296 0 10 1\r\n",
+                    "put -1 0 10 1\r\n",
+                    "put 0 4294967296 10 1\r\n", "put 0 0 4294967296 1\r\n", "put 0 0 10 4294967296\r\n",
+                    "put a b c d\r\n",
+                    "put 0 0 10 -1\r\n", "put\t0 0 10 0\r\n", "put 0\t0 10 0\r\n", "put 0 0 10 x\r\n",
+                    "put 0,0,10,1\r\n",
+                ]))
         default:
             return DifferentialStep(text: "\(head) \(size)\r\n" + body(size) + "\r\n")
         }
@@ -164,7 +165,8 @@ struct DifferentialStream {
             return DifferentialStep(text: line + "\r\n", mayBlock: true, isPlain: false)
         }
         let line =
-            chance(30) ? "reserve-job\(spaces())\(id(connection))" : pick(["reserve-with-timeout 0", "reserve-with-timeout   0"])
+            chance(30)
+            ? "reserve-job\(spaces())\(id(connection))" : pick(["reserve-with-timeout 0", "reserve-with-timeout   0"])
         return DifferentialStep(text: line + "\r\n")
     }
 
@@ -175,7 +177,9 @@ struct DifferentialStream {
         case 7..<13: return "release\(job)\(spaces())\(priority())\(spaces())\(delay())"
         case 13..<17: return "bury\(job)\(spaces())\(priority())"
         case 17..<19: return "touch" + job
-        case 19..<23: return "kick " + pick(["1", "2", "10", "0", "-1", "+1", " \t1", "4294967296", "1junk", "x", "99999999999999999999"])
+        case 19..<23:
+            return "kick "
+                + pick(["1", "2", "10", "0", "-1", "+1", " \t1", "4294967296", "1junk", "x", "99999999999999999999"])
         case 23..<26: return "kick-job" + job
         case 26..<28: return "peek" + job
         case 28..<32: return pick(["peek-ready", "peek-delayed", "peek-buried"])
@@ -198,14 +202,19 @@ struct DifferentialStream {
             return DifferentialStep(
                 text: String(repeating: "x", count: length % 224 == 223 ? length + 1 : length) + "\r\n", isPlain: false)
         case 1:
-            return DifferentialStep(text: pick([
-                "", " ", "x", "DELETE 1", "delete", "deletefoo", "reserved", "reserve ", "reserve-job", "reserve-jobs",
-                "reserve-with-timeout", "reserve-with-timeout 0x", "reserve-with-timeout 0 junk", "stats-tube", "stats-job",
-                "statsx", "list-tubesx", "list-tube-used ", "peek-", "peek-readyx", "kick", "kick ", "pause-tube", "pause-tube ",
-                "pause-tubea 0", "pause-tube a", "pause-tube -a 0", "touch", "bury 1", "release 1 1", "\tuse a", "use\ta",
-                "use  a", "watch  a", "stats-tube  a", "no\0such", "\0", "use a\0", "qui", "foo\nbar", "use\na",
-                "pause-tube \(String(repeating: "a", count: 201)) 0",
-            ]) + "\r\n")
+            return DifferentialStep(
+                text: pick([
+                    "", " ", "x", "DELETE 1", "delete", "deletefoo", "reserved", "reserve ", "reserve-job",
+                    "reserve-jobs",
+                    "reserve-with-timeout", "reserve-with-timeout 0x", "reserve-with-timeout 0 junk", "stats-tube",
+                    "stats-job",
+                    "statsx", "list-tubesx", "list-tube-used ", "peek-", "peek-readyx", "kick", "kick ", "pause-tube",
+                    "pause-tube ",
+                    "pause-tubea 0", "pause-tube a", "pause-tube -a 0", "touch", "bury 1", "release 1 1", "\tuse a",
+                    "use\ta",
+                    "use  a", "watch  a", "stats-tube  a", "no\0such", "\0", "use a\0", "qui", "foo\nbar", "use\na",
+                    "pause-tube \(String(repeating: "a", count: 201)) 0",
+                ]) + "\r\n")
         default:
             return DifferentialStep(text: mutated(plainLine(connection)) + "\r\n", isPlain: false)
         }

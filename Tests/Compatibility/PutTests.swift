@@ -53,7 +53,8 @@ struct PutTests {
         try client.reserve(id, body)
         client.send("put 0 0 60 65536\r\n\(body)+\r\n")
         try client.expect("JOB_TOO_BIG\r\n")
-        try client.call("list-tube-used", "USING \(try client.statistics("stats-job \(id)")["tube"].filter { $0 != "\"" })")
+        try client.call(
+            "list-tube-used", "USING \(try client.statistics("stats-job \(id)")["tube"].filter { $0 != "\"" })")
     }
 
     @Test(.server(jobSize: 10), arguments: Route.allCases)

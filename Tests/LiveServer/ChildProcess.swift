@@ -107,7 +107,9 @@ public func writeFile(_ path: String, _ text: String) throws(Unexpected) {
     fclose(file)
 }
 
-/// A new folder below /tmp. Short, because the path of a Unix socket has at most 107 bytes.
+/// A new folder below /tmp.
+///
+/// Its path is short, because that of a Unix socket has at most 107 bytes.
 public func makeTemporaryFolder() throws(Unexpected) -> String {
     var template = Array("/tmp/trellis-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw Unexpected("can't make a folder below /tmp") }
