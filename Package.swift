@@ -79,7 +79,7 @@ let package = Package(
         program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
 
         tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
-        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
+        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit"] + builtInPlugins),
 
         plugin("MemoryStorage"),
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
@@ -94,8 +94,11 @@ let package = Package(
                 "TrellisCore", "TrellisServer", "TrellisTestKit", "MemoryStorage", "PriorityScheduler", "TCPTransport",
                 "UnixTransport", logging,
             ]),
+        tests("Tidy", []),
         tests(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
+        tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),
+        tests("trellisdTests", ["trellisd", "TrellisConfiguration", "TrellisCore", argumentParser, logging]),
 
         .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
         tests("Compatibility", ["LiveServer", "TrellisTestKit", "trellisd"]),

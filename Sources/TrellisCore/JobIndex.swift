@@ -21,11 +21,14 @@ struct JobIndex: ~Copyable {
     }
 
     private static let smallest = 16
+    private static let spareLimit = 64
 
     private var entries: UnsafeMutablePointer<Entry>
     /// A power of two.
     private var capacity = JobIndex.smallest
     private var used = 0
+    /// Pages that were given back, kept for the next ids: a queue that flows takes no new memory.
+    private var spare: [UnsafeMutablePointer<Page>] = []
 
     init() {
         entries = .allocate(capacity: capacity)
@@ -34,6 +37,7 @@ struct JobIndex: ~Copyable {
 
     deinit {
         for index in 0..<capacity { entries[index].page?.deallocate() }
+        for page in spare { page.deallocate() }
         entries.deallocate()
     }
 
@@ -53,7 +57,7 @@ struct JobIndex: ~Copyable {
                 rebuild(capacity * 2)
                 place = find(id.rawValue >> 6)
             }
-            let page = UnsafeMutablePointer<Page>.allocate(capacity: 1)
+            let page = spare.popLast() ?? .allocate(capacity: 1)
             page.initialize(to: Page(live: 0, slots: InlineArray(repeating: none)))
             entries[place] = Entry(number: id.rawValue >> 6, page: page)
             used += 1
@@ -70,7 +74,7 @@ struct JobIndex: ~Copyable {
         page.pointee.slots[Int(id.rawValue & 63)] = none
         page.pointee.live -= 1
         guard page.pointee.live == 0 else { return }
-        page.deallocate()
+        if spare.count < Self.spareLimit { spare.append(page) } else { page.deallocate() }
         close(place)
         used -= 1
         if capacity > Self.smallest && used * 8 < capacity { rebuild(capacity / 2) }

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+
+# Optimised programs live apart from the debug build, so that neither throws the other away.
+RELEASE := swift build -c release --scratch-path .build-release
+
+ifneq ($(filter run build test check soak bench,$(MAKECMDGOALS)),)
+ifeq ($(shell command -v swift),)
+$(error Trellis needs the Swift 6.2+ toolchain: https://swift.org/install; `swift` is not on the PATH)
+endif
+endif
+
+.PHONY: help run build test check soak bench clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: build ## Build the server and run it with config/trellis.yaml
+	@exec .build-release/release/trellisd --config config/trellis.yaml
+
+build: ## Build the server for production
+	@.ci/setup build
+	@$(RELEASE) --product trellisd
+
+test: ## Run the whole suite
+	@.ci/setup test
+	@.ci/suite test
+
+check: ## Run the quick checks: format, build, tidy
+	@.ci/setup build
+	@.ci/suite check
+
+soak: ## Run the long variants: many seeds, ten minutes for each fuzzer
+	@.ci/setup test
+	@.ci/suite soak
+
+bench: ## Measure beside beanstalkd
+	@.ci/setup test
+	@$(RELEASE) --product trellisd
+	@Benchmarks/compare.py $(BENCH)
+
+clean: ## Remove everything that was built
+	rm -rf .build .build-* .venv Tests/Fuzz/.build
