@@ -102,5 +102,8 @@ let package = Package(
 
         .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
         tests("Compatibility", ["LiveServer", "TrellisTestKit", "trellisd"]),
+        tests(
+            "Clients", ["LiveServer", "trellis", "trellisd"],
+            exclude: ["greenstalk_client.py", "pheanstalk_client.php"]),
     ]
 )
