@@ -16,7 +16,7 @@ public struct CoreSection: Sendable {
         name: "limits", documentation: "How much the server takes.",
         options: [
             Option(
-                "job-size", .size(1...UInt64(ProtocolLimits.largestJobBytes)),
+                "job-size", .size(0...UInt64(ProtocolLimits.largestJobBytes)),
                 default: .size(UInt64(ProtocolLimits.defaultJobBytes)), "The largest job body that put accepts."),
             Option(
                 "memory", .size(1 << 20...1 << 50), default: .size(4 << 30),

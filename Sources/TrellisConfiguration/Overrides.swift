@@ -37,6 +37,8 @@ func variableName(_ key: String) -> String { String(key.uppercased().map { $0 ==
 struct EnvironmentReader {
     /// The sections that hold keys; `transports` is apart.
     private static let sections = ["storage", "scheduler", "limits", "log"]
+    /// Variables of the client, `trellis`, which a server's environment may well have.
+    private static let clientVariables: Set = ["TRELLIS_SERVER"]
     /// The most transports that variables may speak of.
     private static let mostTransports = 1000
 
@@ -48,7 +50,8 @@ struct EnvironmentReader {
 
     /// Sorts out all variables that begin with `TRELLIS_`, in the order of their names.
     mutating func read(_ environment: [String: String]) {
-        for (name, text) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("TRELLIS_") {
+        let ours = environment.filter { $0.key.hasPrefix("TRELLIS_") && !Self.clientVariables.contains($0.key) }
+        for (name, text) in ours.sorted(by: { $0.key < $1.key }) {
             let place = Place.environment(name)
             guard let (section, key) = split(name) else {
                 errors.append(ConfigurationError(place, unknownMessage(name)))

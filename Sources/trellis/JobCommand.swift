@@ -13,7 +13,7 @@ struct JobCommand {
     /// The connection that holds the job.
     var connection: ServerConnection
 
-    /// Runs the command to its end. Answers its exit status, 128 + the signal for one that a signal ended.
+    /// Runs the command to its end, and answers its exit status, or 128 + the signal that ended it.
     func run() throws(Failure) -> Int32 {
         let seconds = try Self.statistic("ttr", of: id, connection) ?? 1
         let child = try start()

@@ -91,7 +91,7 @@ final class ServerConnection {
         return try readLine()
     }
 
-    /// Sends a command; throws unless the reply begins with the word. Answers what follows the word.
+    /// Sends a command; answers what follows the word in the reply, and throws where that begins with another one.
     @discardableResult
     func call(_ command: String, body: [UInt8]? = nil, expecting word: String) throws(Failure) -> [Substring] {
         let reply = try call(command, body: body)

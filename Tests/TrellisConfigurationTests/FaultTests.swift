@@ -13,7 +13,7 @@ import TrellisConfiguration
               use: binlog
               directory: data
 
-                
+
               fsnc: always
             """
         #expect(
@@ -124,7 +124,7 @@ import TrellisConfiguration
         #expect(
             errors("limits:\n  memory: [1GiB]\n  job-size: {a: b}\n  input:\nuser: ~\n") == [
                 "trellis.yaml:2:11: limits.memory is a list; it must be a single value (size, 1MiB to 1PiB)",
-                "trellis.yaml:3:13: limits.job-size is a mapping; it must be a single value (size, 1 to 1GiB)",
+                "trellis.yaml:3:13: limits.job-size is a mapping; it must be a single value (size, 0 to 1GiB)",
                 "trellis.yaml:4:9: limits.input has no value; give it one, or remove the key",
                 "trellis.yaml:5:7: user has no value; give it one, or remove the key",
             ])

@@ -53,7 +53,7 @@ import TrellisCore
                 "TRELLIS_STORAGE__SEGMENT_SIZE": "1MiB", "TRELLIS_STORAGE__SYNC": "50ms",
                 "TRELLIS_TRANSPORTS__0__LISTEN": "*:1", "TRELLIS_TRANSPORTS__1__MODE": "0600",
                 "TRELLIS_SCHEDULER__USE": "priority", "TRELLIS_LIMITS__CONNECTIONS": "7", "TRELLIS_USER": "me",
-                "TRELLIS_LOG__LEVEL": "debug", "PATH": "/bin", "TRELLISD": "x",
+                "TRELLIS_LOG__LEVEL": "debug", "PATH": "/bin", "TRELLISD": "x", "TRELLIS_SERVER": "x",
             ])
         let storage = configuration.storage.settings.options
         #expect(configuration.storage.plugin.descriptor.name == "binlog")

@@ -73,7 +73,7 @@ import TrellisCore
         try withFile("user: me\n") { path in
             let fine = try run("check", "--config", path)
             #expect(fine == Outcome(status: 0, output: "\(path): OK\n", errors: ""))
-            let badFlag = try run("check", "--config", path, "-z0")
+            let badFlag = try run("check", "--config", path, "-zx")
             #expect(badFlag.status == 78)
             let badVariable = try run("check", "--config", path, environment: ["TRELLIS_USR": "x"])
             #expect(badVariable.errors.hasPrefix("TRELLIS_USR: "))
