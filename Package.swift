@@ -103,6 +103,9 @@ let package = Package(
         tests("trellisdTests", ["trellisd", "TrellisConfiguration", "TrellisCore", argumentParser, logging]),
 
         .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
-        tests("Compatibility", ["LiveServer", "trellisd"]),
+        tests("Compatibility", ["LiveServer", "TrellisTestKit", "trellisd"]),
+        tests(
+            "Clients", ["LiveServer", "trellis", "trellisd"],
+            exclude: ["greenstalk_client.py", "pheanstalk_client.php"]),
     ]
 )
