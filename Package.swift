@@ -71,6 +71,7 @@ let package = Package(
         source("TrellisWire", ["TrellisCore"]),
         source("TrellisConfiguration", ["TrellisCore", yams]),
         source("TrellisSockets", ["TrellisCore", "CLinux"]),
+        source("TrellisFiles", ["CLinux"]),
         source("TrellisServer", ["TrellisCore", "TrellisWire", "TrellisSockets", "CLinux", logging]),
         source("TrellisTestKit", ["TrellisCore", "TrellisWire"]),
         program(
@@ -95,6 +96,7 @@ let package = Package(
                 "UnixTransport", logging,
             ]),
         tests("Tidy", []),
+        tests("TrellisFilesTests", ["TrellisFiles", "CLinux"]),
         tests(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
         tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),

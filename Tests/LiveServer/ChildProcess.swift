@@ -50,7 +50,8 @@ public final class ChildProcess: Sendable {
         defer { for pointer in variables.prefix(environment.count) { free(pointer) } }
         var next = environ
         while let variable = next.pointee {
-            variables.append(variable)
+            // Those of the test run (how many seeds) would be errors to the server.
+            if strncmp(variable, "TRELLIS_", 8) != 0 { variables.append(variable) }
             next += 1
         }
         variables.append(nil)
