@@ -214,8 +214,9 @@ public final class Client {
         }
         let had = input.count
         while input.count == had {
-            let left = deadline - monotonicSeconds()
-            if left <= 0 || wait(for: Int16(POLLIN), seconds: left) == 0 { return false }
+            // Past the deadline too, what is there already is taken.
+            let left = max(0, deadline - monotonicSeconds())
+            if wait(for: Int16(POLLIN), seconds: left) == 0 { return false }
             takeIn()
             if isAtEnd { return false }
         }
@@ -225,7 +226,7 @@ public final class Client {
     private func wait(for events: Int16, seconds: Double) -> Int32 {
         var entry = pollfd(fd: descriptor, events: events, revents: 0)
         while true {
-            let status = poll(&entry, 1, Int32(seconds * 1000) + 1)
+            let status = poll(&entry, 1, Int32((seconds * 1000).rounded(.up)))
             if status >= 0 || errno != EINTR { return status }
         }
     }
