@@ -14,21 +14,30 @@ public final class MemoryStorage: Storage {
             summary: "Keeps jobs in memory only: they are gone when the server stops.", options: [])
     ) { _ in MemoryStorage() }
 
+    /// Does nothing: there is nothing to open.
     public func open(wake: @escaping @Sendable () -> Void) {}
 
+    /// Gives no job.
     public func recover(_ deliver: (StoredJob, StorageNote) -> Void) -> JobID { JobID(0) }
 
+    /// Says yes: the engine's memory limit is the only one.
     public func admit(bodyBytes: Int, tubeNameBytes: Int) -> Bool { true }
 
+    /// Forgets the change.
     public func append(_ change: Change, note: inout StorageNote) {}
 
+    /// Answers `durable`: nothing is safer than it is already.
     public func commit() -> Commit { .durable }
 
+    /// Answers 0: no ticket was ever given out.
     public func completed() -> Ticket { Ticket(0) }
 
+    /// Answers 0: there are no segments.
     public func segment(of note: StorageNote) -> UInt64 { 0 }
 
+    /// All 0.
     public var statistics: StorageStatistics { StorageStatistics() }
 
+    /// Does nothing.
     public func close() {}
 }

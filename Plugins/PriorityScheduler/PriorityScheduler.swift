@@ -44,17 +44,20 @@ public final class PriorityScheduler: Scheduler {
             summary: "Strict priority, as beanstalkd: the least (priority, id) over the watched tubes.", options: [])
     ) { _ in PriorityScheduler() }
 
+    /// Makes a lane for the tube.
     public func tubeOpened(_ tube: TubeIndex, name: BorrowedName) {
         if Int(tube.index) >= capacity { grow(toHold: Int(tube.index)) }
         lanes[Int(tube.index)].isEligible = true
     }
 
+    /// Gives the memory of the tube's lane back.
     public func tubeClosed(_ tube: TubeIndex) {
         // The new lane has no memory of its own: a tube that is gone keeps nothing.
         lanes[Int(tube.index)] = Lane()
         heads[Int(tube.index)] = Self.nothing
     }
 
+    /// Files the job in its tube's lane.
     public func ready(_ job: ReadyJob) {
         readyCount += 1
         let tube = Int(job.tube.index)
@@ -63,17 +66,22 @@ public final class PriorityScheduler: Scheduler {
         if lanes[tube].isEligible && ReadyEntry.precedes(entry, heads[tube]) { heads[tube] = entry }
     }
 
+    /// Takes the job out of its lane.
     public func removed(_ job: ReadyJob) { take(job) }
 
+    /// Takes the job out of its lane.
     public func reserved(_ job: ReadyJob) { take(job) }
 
+    /// Does nothing: past service doesn't matter here.
     public func finished(_ job: ReadyJob, _ outcome: ReservationOutcome, serviceNanoseconds: Int64) {}
 
+    /// Shows the lane's first job to `pick`, or hides it.
     public func eligible(_ tube: TubeIndex, _ isEligible: Bool) {
         lanes[Int(tube.index)].isEligible = isEligible
         setHead(Int(tube.index))
     }
 
+    /// The least (priority, id) over the eligible watched tubes.
     public func pick(_ watched: WatchSet) -> JobSlot? {
         let heads = heads
         var best = Self.nothing
@@ -84,6 +92,7 @@ public final class PriorityScheduler: Scheduler {
         return best.slot == Self.nothing.slot ? nil : JobSlot(best.slot)
     }
 
+    /// The least (priority, id) in the tube.
     public func peek(_ tube: TubeIndex) -> JobSlot? {
         lanes[Int(tube.index)].queue.first.map { JobSlot($0.slot) }
     }

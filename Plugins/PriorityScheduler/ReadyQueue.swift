@@ -23,7 +23,9 @@ struct ReadyEntry: HeapEntry {
 ///
 /// - Complexity: O(1) in the run, amortised; O(log n) in the heap, and for leaving out of turn.
 struct ReadyQueue: ~Copyable {
-    /// Jobs that came in order, from `head` on. `gap` in the slot marks those that left.
+    /// Jobs that came in order, from `head` on.
+    ///
+    /// `gap` in the slot marks those that left.
     private var run: UnsafeMutablePointer<ReadyEntry>?
     private var head = 0
     private var end = 0
@@ -50,7 +52,9 @@ struct ReadyQueue: ~Copyable {
         return top
     }
 
-    /// Adds a job. `places` remembers where jobs of the heap are.
+    /// Adds a job.
+    ///
+    /// `places` remembers where jobs of the heap are.
     mutating func insert(_ entry: ReadyEntry, places: inout SlotPlaces) {
         if head == end {
             head = 0
@@ -123,7 +127,8 @@ struct ReadyQueue: ~Copyable {
     /// Makes room behind the last entry: closes up if a half is free, grows if not.
     private mutating func makeRoom() {
         let live = end - head - gaps
-        let wanted = max(Self.smallest, live * 2 > capacity ? capacity * 2 : live * 4 < capacity ? capacity / 2 : capacity)
+        let wanted = max(
+            Self.smallest, live * 2 > capacity ? capacity * 2 : live * 4 < capacity ? capacity / 2 : capacity)
         let target = wanted == capacity ? run : .allocate(capacity: wanted)
         guard let target else { preconditionFailure("the run has no memory") }
         var next = 0

@@ -39,6 +39,7 @@ public final class TCPTransport: Transport {
             return TCPTransport(host: address.host, port: address.port)
         })
 
+    /// Listens on every address that the host stands for.
     public func open() throws(TransportError) -> [any Listener] {
         var listeners: [any Listener] = []
         var failure: TransportError?

@@ -4,8 +4,10 @@ internal import Glibc
 public import TrellisCore
 internal import TrellisSockets
 
-/// Listens on a Unix socket. The file gets the configured mode and owner before anybody can connect, replaces a stale
-/// one, and is removed at the end.
+/// Listens on a Unix socket.
+///
+/// The file gets the configured mode and owner before anybody can connect, replaces a stale one, and is removed at the
+/// end.
 public final class UnixTransport: Transport {
     private let path: String
     private let mode: UInt32
@@ -49,6 +51,7 @@ public final class UnixTransport: Transport {
                 path: options.text("path") ?? "", mode: options.fileMode("mode") ?? 0o660, owner: options.text("owner"))
         })
 
+    /// Makes the socket with its mode and owner, and listens.
     public func open() throws(TransportError) -> [any Listener] {
         let owner = try lookUpOwner()
         try removeStale()

@@ -21,7 +21,9 @@ public struct Body {
     /// How many bytes the body has.
     public var count: Int { Int(header.pointee.length) }
 
-    /// The bytes. Valid while a reference is held.
+    /// The bytes.
+    ///
+    /// Valid while a reference is held.
     public var bytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: UnsafeRawPointer(header + 1), count: count)
     }

@@ -12,7 +12,9 @@ import Glibc
 public struct BodyAllocator: ~Copyable {
     private typealias Chunk = UnsafeMutablePointer<ChunkHeader>
 
-    /// Lies at the start of a chunk. Chunks are aligned to their size, so a block's chunk is found by a mask.
+    /// Lies at the start of a chunk.
+    ///
+    /// Chunks are aligned to their size, so a block's chunk is found by a mask.
     private struct ChunkHeader {
         var blockBytes: UInt32
         var sizeClass: UInt32
@@ -71,7 +73,9 @@ public struct BodyAllocator: ~Copyable {
         return total > largestBlock ? UInt64(total) : UInt64(blockBytes(ofClass: sizeClass(of: total)))
     }
 
-    /// A body of that length with one reference; its bytes are whatever lay there. Nil where the system has no memory.
+    /// A body of that length with one reference; its bytes are whatever lay there.
+    ///
+    /// Nil where the system has no memory.
     public mutating func allocate(_ length: Int) -> Body? {
         let total = length + Body.headerBytes
         let memory: UnsafeMutableRawPointer?
@@ -87,7 +91,9 @@ public struct BodyAllocator: ~Copyable {
         return Body(header: header)
     }
 
-    /// A body with a copy of the bytes. Nil where the system has no memory.
+    /// A body with a copy of the bytes.
+    ///
+    /// Nil where the system has no memory.
     public mutating func copy(_ bytes: UnsafeRawBufferPointer) -> Body? {
         guard let body = allocate(bytes.count) else { return nil }
         body.mutableBytes.copyMemory(from: bytes)

@@ -10,7 +10,9 @@ public struct BorrowedName {
     /// Wraps bytes that outlive the call in which the name is used.
     public init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    /// Whether the bytes are a tube name by the protocol's rules. Cost: the length of the name.
+    /// Whether the bytes are a tube name by the protocol's rules.
+    ///
+    /// Cost: the length of the name.
     public static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let first = bytes.first, first != UInt8(ascii: "-") else { return false }
         return bytes.count <= ProtocolLimits.tubeNameBytes && bytes.allSatisfy(isNameByte)
@@ -42,8 +44,9 @@ public struct PutLine: Hashable, Sendable {
     public var ttr: UInt32
     /// The size of the body, in bytes, without its `\r\n`.
     public var size: UInt32
-    /// Whether anything but the end of the line followed the size. The engine answers `BAD_FORMAT` then, unless the
-    /// size alone already decides.
+    /// Whether anything but the end of the line followed the size.
+    ///
+    /// The engine answers `BAD_FORMAT` then, unless the size alone already decides.
     public var hasTrailingBytes: Bool
 
     /// Puts the numbers together.

@@ -2,7 +2,9 @@
 
 /// Commands of workers on jobs.
 extension Engine {
-    /// `reserve` and `reserve-with-timeout`. A job wins over `DEADLINE_SOON`, and that over `TIMED_OUT`.
+    /// `reserve` and `reserve-with-timeout`.
+    ///
+    /// A job wins over `DEADLINE_SOON`, and that over `TIMED_OUT`.
     mutating func reserve(
         _ session: UnsafeMutablePointer<SessionRecord>, _ client: UInt32, until deadline: Instant,
         hasTimeout: Bool = false

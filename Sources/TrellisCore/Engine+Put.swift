@@ -35,7 +35,9 @@ extension Engine {
         return .body(line.size)
     }
 
-    /// The body of the put whose line was read last on the connection. Takes over the caller's reference.
+    /// The body of the put whose line was read last on the connection.
+    ///
+    /// Takes over the caller's reference.
     public mutating func completePut(_ connection: ConnectionID, body: Body, endsWithCRLF: Bool) {
         let session = open(connection)
         let slot = session.pointee.incoming
@@ -44,7 +46,9 @@ extension Engine {
         let job = jobs[slot]
         let tube = tubes[job.pointee.tube.index]
         let refusal: Reply? =
-            if !endsWithCRLF { .expectedCRLF } else if isDraining { .draining } else if !storage.admit(
+            if !endsWithCRLF { .expectedCRLF } else if isDraining {
+                .draining
+            } else if !storage.admit(
                 bodyBytes: body.count, tubeNameBytes: tube.pointee.name.count)
             { .outOfMemory } else { nil }
         if let refusal {
@@ -71,7 +75,9 @@ extension Engine {
     }
 
     /// The system has no memory for the body of the put whose line was read last on the connection: the job is given
-    /// up. The caller swallows what is left of the body and then sends `OUT_OF_MEMORY`.
+    /// up.
+    ///
+    /// The caller swallows what is left of the body and then sends `OUT_OF_MEMORY`.
     public mutating func abandonPut(_ connection: ConnectionID) {
         let session = open(connection)
         guard session.pointee.incoming != none else { return }
@@ -79,7 +85,9 @@ extension Engine {
         session.pointee.incoming = none
     }
 
-    /// Gives up a job whose body never came, or was refused. Its id stays used.
+    /// Gives up a job whose body never came, or was refused.
+    ///
+    /// Its id stays used.
     mutating func forgetIncoming(_ slot: UInt32) {
         // The declared size stands in `place` until the body is there.
         jobMemory -= Self.recordBytes + BodyAllocator.footprint(ofLength: Int(jobs[slot].pointee.place))

@@ -11,7 +11,9 @@ extension Engine {
             createdAt: job.pointee.createdAt)
     }
 
-    /// From no state: into the ready queue of its tube. Waiters aren't served yet (`serve`).
+    /// From no state: into the ready queue of its tube.
+    ///
+    /// Waiters aren't served yet (`serve`).
     mutating func makeReady(_ slot: UInt32) {
         let job = jobs[slot]
         let tube = tubes[job.pointee.tube.index]
@@ -25,7 +27,9 @@ extension Engine {
         scheduler.ready(readyJob(slot))
     }
 
-    /// From ready: to no state. The caller tells the scheduler.
+    /// From ready: to no state.
+    ///
+    /// The caller tells the scheduler.
     private mutating func countOutReady(_ slot: UInt32) {
         let job = jobs[slot]
         let tube = tubes[job.pointee.tube.index]

@@ -2,7 +2,9 @@
 
 /// What the engine tells its store, and how it starts from one.
 extension Engine {
-    /// Takes over what the store kept. Call it once, before anything else.
+    /// Takes over what the store kept.
+    ///
+    /// Call it once, before anything else.
     ///
     /// Every job comes back ready, delayed by what is left of its delay (never more than the delay itself, whatever the
     /// wall clock did), or buried in its place.

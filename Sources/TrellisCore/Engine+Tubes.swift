@@ -46,7 +46,9 @@ extension Engine {
         armTube(index)
     }
 
-    /// The tube may be served again. Waiters aren't served yet (`serve`).
+    /// The tube may be served again.
+    ///
+    /// Waiters aren't served yet (`serve`).
     mutating func endPause(of index: UInt32) {
         let tube = tubes[index]
         guard tube.pointee.isPaused else { return }

@@ -7,8 +7,9 @@ enum LongWork {
     case closing(UInt32)
 }
 
-/// A kick of more jobs than fit into one step. It covers the jobs that were there when it began; its client waits for
-/// the answer, others may see it half done.
+/// A kick of more jobs than fit into one step.
+///
+/// It covers the jobs that were there when it began; its client waits for the answer, others may see it half done.
 struct Kick {
     var client: ConnectionID
     var tube: UInt32
@@ -24,7 +25,9 @@ extension Engine {
     /// Whether `step` has something to do.
     public var hasWork: Bool { !work.isEmpty }
 
-    /// Does one bounded piece of long work. Call it once a turn, after the commands, while `hasWork`.
+    /// Does one bounded piece of long work.
+    ///
+    /// Call it once a turn, after the commands, while `hasWork`.
     public mutating func step() {
         guard !work.isEmpty else { return }
         switch work.removeFirst() {
@@ -72,7 +75,9 @@ extension Engine {
         kickOne(slot)
     }
 
-    /// One step of a kick. True when it is done.
+    /// One step of a kick.
+    ///
+    /// True when it is done.
     private mutating func advance(_ kick: inout Kick) -> Bool {
         let end = kick.kicked + min(kick.left, UInt32(limits.jobsPerStep))
         kick.left -= end - kick.kicked

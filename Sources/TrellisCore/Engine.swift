@@ -66,7 +66,9 @@ public struct Engine: ~Copyable {
     /// In drain mode every put is refused; all else goes on.
     public var isDraining = false
 
-    /// An engine without jobs. The store must be open; call `recover` next.
+    /// An engine without jobs.
+    ///
+    /// The store must be open; call `recover` next.
     public init(
         limits: EngineLimits, identity: ServerIdentity, storage: any Storage, scheduler: any Scheduler,
         start: Moment, processorTime: @escaping () -> ProcessorTime
@@ -163,7 +165,9 @@ public struct Engine: ~Copyable {
         effects.append(Effect(connection: connection, reply: reply))
     }
 
-    /// The oldest effect that wasn't taken out yet. Whoever takes it out releases its body.
+    /// The oldest effect that wasn't taken out yet.
+    ///
+    /// Whoever takes it out releases its body.
     @inline(__always)
     public mutating func nextEffect() -> Effect? { effects.popFirst() }
 

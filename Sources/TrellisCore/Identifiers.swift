@@ -8,6 +8,7 @@ public struct JobID: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// Wraps a number that came from a client or a store.
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 
+    /// Whether the left one comes before the right one.
     public static func < (left: JobID, right: JobID) -> Bool { left.rawValue < right.rawValue }
 }
 
@@ -24,7 +25,9 @@ public struct JobSlot: Hashable, Sendable, BitwiseCopyable {
 
 /// The place of a tube in the engine's table: small, dense and reused after the tube is gone.
 public struct TubeIndex: Hashable, Sendable, BitwiseCopyable {
-    /// The index, from 0. The tube `default` has 0 and keeps it.
+    /// The index, from 0.
+    ///
+    /// The tube `default` has 0 and keeps it.
     public let index: UInt32
 
     /// Wraps an index.
@@ -68,6 +71,7 @@ public struct Instant: Hashable, Comparable, Sendable, BitwiseCopyable {
         return overflow ? .never : Instant(nanoseconds: sum)
     }
 
+    /// Whether the left one comes before the right one.
     public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 }
 

@@ -19,16 +19,22 @@ struct JobRecord {
     var createdAt: Instant
     /// The number of the change that brought the job to its state.
     var sequence: UInt64
-    /// One reference is held for the record. Not set while the job is incoming.
+    /// One reference is held for the record.
+    ///
+    /// Not set while the job is incoming.
     var body: Body?
     var note: StorageNote
     var priority: UInt32
     var delay: UInt32
     var ttr: UInt32
     var tube: TubeIndex
-    /// Delayed: the place in the tube's heap. Reserved: the place in the holder's heap. Buried: the slot before it.
+    /// Delayed: the place in the tube's heap.
+    ///
+    /// Reserved: the place in the holder's heap. Buried: the slot before it.
     var place: UInt32
-    /// Reserved: the index of the holder. Buried: the slot behind it.
+    /// Reserved: the index of the holder.
+    ///
+    /// Buried: the slot behind it.
     var link: UInt32
     var counters: JobCounters
     var state: JobState

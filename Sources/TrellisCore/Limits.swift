@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-/// The numbers that the protocol fixes. They can't be configured: clients rely on them.
+/// The numbers that the protocol fixes.
+///
+/// They can't be configured: clients rely on them.
 public enum ProtocolLimits {
     /// The longest command line, in bytes, its `\r\n` included.
     public static let lineBytes = 224
@@ -22,8 +24,9 @@ public enum ProtocolLimits {
 public struct EngineLimits: Sendable {
     /// The largest job body that `put` accepts, in bytes.
     public var jobBytes: UInt32
-    /// The most memory that jobs may hold, bodies and records together, in bytes. Beyond it `put` is answered
-    /// `OUT_OF_MEMORY`.
+    /// The most memory that jobs may hold, bodies and records together, in bytes.
+    ///
+    /// Beyond it `put` is answered `OUT_OF_MEMORY`.
     public var memoryBytes: UInt64
     /// How many jobs one step of long work (a large kick, the close of a worker with many jobs) may touch.
     public var jobsPerStep: Int

@@ -48,7 +48,9 @@ public struct Option: Sendable {
     public var type: OptionType
     /// What holds where the file says nothing; nil where there is no value unless one is given.
     public var defaultValue: OptionValue?
-    /// Whether the file must give it. A required option has no default.
+    /// Whether the file must give it.
+    ///
+    /// A required option has no default.
     public var isRequired: Bool
     /// One or two sentences for the person who writes the file.
     public var documentation: String
@@ -74,7 +76,9 @@ public struct Option: Sendable {
 
 /// The options of one plugin as they hold: each given value or its default, checked against the schema.
 public struct Options: Sendable {
-    /// The values by key. A key that is absent was neither given nor has a default.
+    /// The values by key.
+    ///
+    /// A key that is absent was neither given nor has a default.
     public var values: [String: OptionValue]
 
     /// Puts values together that were checked against a schema.

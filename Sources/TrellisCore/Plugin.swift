@@ -37,7 +37,9 @@ public struct PluginDescriptor: Sendable {
 public struct OptionFault: Error, Hashable, Sendable {
     /// The key at fault.
     public var key: String
-    /// What is wrong and what to do, as half a sentence: `path is longer than 107 bytes; choose a shorter one`.
+    /// What is wrong and what to do, to be read behind the key.
+    ///
+    /// For example `is longer than 107 bytes, the most that the system takes`.
     public var message: String
 
     /// Puts the two together.
@@ -54,12 +56,16 @@ public struct OptionFault: Error, Hashable, Sendable {
 public struct Plugin<Product>: Sendable {
     /// What it says of itself.
     public var descriptor: PluginDescriptor
-    /// Looks at options that passed the schema; pure. Returns every fault, none where all is well.
+    /// Looks at options that passed the schema; pure.
+    ///
+    /// Returns every fault, none where all is well.
     public var validate: @Sendable (Options) -> [OptionFault]
     /// Makes the product; takes no file, socket or thread yet.
     public var make: @Sendable (Options) -> Product
 
-    /// Puts a plugin together. `validate` may be left out where the schema says all.
+    /// Puts a plugin together.
+    ///
+    /// `validate` may be left out where the schema says all.
     public init(
         _ descriptor: PluginDescriptor,
         validate: @escaping @Sendable (Options) -> [OptionFault] = { _ in [] },
@@ -86,7 +92,9 @@ public enum AnyPlugin: Sendable {
         }
     }
 
-    /// Checks options that passed the schema. Returns every fault.
+    /// Checks options that passed the schema.
+    ///
+    /// Returns every fault.
     public func validate(_ options: Options) -> [OptionFault] {
         switch self {
         case .storage(let plugin): plugin.validate(options)

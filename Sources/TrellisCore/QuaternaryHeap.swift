@@ -73,7 +73,9 @@ public struct QuaternaryHeap<Entry: HeapEntry> {
         settle(entry, at: place, placed)
     }
 
-    /// Forgets all entries and gives the memory back. The heap can be used again.
+    /// Forgets all entries and gives the memory back.
+    ///
+    /// The heap can be used again.
     @inlinable
     public mutating func deallocate() {
         entries?.deallocate()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-/// What a client is told. Replies that carry a body hold a reference to it, which whoever consumes the reply releases.
+/// What a client is told.
+///
+/// Replies that carry a body hold a reference to it, which whoever consumes the reply releases.
 public enum Reply {
     case inserted(JobID)
     case buriedOnPut(JobID)

@@ -23,11 +23,15 @@ public struct ReadyJob {
     }
 }
 
-/// A watch list. Equal lists are one set, which the engine keeps as long as a connection has it.
+/// A watch list.
+///
+/// Equal lists are one set, which the engine keeps as long as a connection has it.
 public struct WatchSet {
     /// The set's place in the engine's table: small, dense and reused.
     public var index: UInt32
-    /// The watched tubes, at least one, each once, in the order in which they were watched. Borrowed for the call.
+    /// The watched tubes, at least one, each once, in the order in which they were watched.
+    ///
+    /// Borrowed for the call.
     public var tubes: UnsafeBufferPointer<TubeIndex>
 
     /// Puts a set together.

@@ -58,7 +58,9 @@ extension Engine {
         return ConnectionID(index: index, generation: generations[Int(index)])
     }
 
-    /// A client is gone: its jobs go back to ready, its tubes are let go. No reply reaches it any more.
+    /// A client is gone: its jobs go back to ready, its tubes are let go.
+    ///
+    /// No reply reaches it any more.
     ///
     /// A worker with many jobs gives them back in steps (`step`).
     public mutating func disconnect(_ connection: ConnectionID) {
@@ -79,7 +81,9 @@ extension Engine {
         }
     }
 
-    /// The client will send no more. A waiting worker is told `TIMED_OUT`; all else goes on.
+    /// The client will send no more.
+    ///
+    /// A waiting worker is told `TIMED_OUT`; all else goes on.
     public mutating func inputEnded(_ connection: ConnectionID) {
         let session = open(connection)
         guard session.pointee.isWaiting else { return }
@@ -87,7 +91,9 @@ extension Engine {
         push(.timedOut, to: connection.index)
     }
 
-    /// Gives back the jobs of a closed connection, soonest deadline first, and forgets it. False if some are left.
+    /// Gives back the jobs of a closed connection, soonest deadline first, and forgets it.
+    ///
+    /// False if some are left.
     mutating func giveBackJobs(of index: UInt32, atMost count: Int) -> Bool {
         let session = sessions[index]
         var done = 0

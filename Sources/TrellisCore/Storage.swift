@@ -4,8 +4,9 @@
 ///
 /// The two buffers are borrowed: valid for the call in which the value is passed.
 public struct StoredJob {
-    /// Where a job stands as far as a store is concerned. A reserved job is stored as ready (or as it was logged last)
-    /// and comes back ready.
+    /// Where a job stands as far as a store is concerned.
+    ///
+    /// A reserved job is stored as ready (or as it was logged last) and comes back ready.
     public enum State: UInt8, Sendable {
         case ready = 1
         case delayed = 2
@@ -26,11 +27,13 @@ public struct StoredJob {
     public var ttr: UInt32
     /// When its put line was read, in nanoseconds since 1970.
     public var createdAt: Int64
-    /// When a delayed job is ready, in nanoseconds since 1970; 0 in other states. Recovery clamps what remains to
-    /// 0…`delay`, so that a clock set back can't postpone a job beyond its delay.
+    /// When a delayed job is ready, in nanoseconds since 1970; 0 in other states.
+    ///
+    /// Recovery clamps what remains to 0…`delay`, so that a clock set back can't postpone a job beyond its delay.
     public var deadline: Int64
-    /// The number of the change that brought the job to its state. Ascending over all changes; buried jobs are kicked
-    /// in its order.
+    /// The number of the change that brought the job to its state.
+    ///
+    /// Ascending over all changes; buried jobs are kicked in its order.
     public var sequence: UInt64
     /// How often it was reserved, timed out, released, buried and kicked.
     public var counters: JobCounters
@@ -58,10 +61,15 @@ public struct StoredJob {
 
 /// What happened to a job over its life, as `stats-job` shows it.
 public struct JobCounters: Hashable, Sendable {
+    /// Reservations, by `reserve` and `reserve-job`.
     public var reserves: UInt32 = 0
+    /// Reservations that ran out of time.
     public var timeouts: UInt32 = 0
+    /// Releases by a worker.
     public var releases: UInt32 = 0
+    /// Burials by a worker.
     public var buries: UInt32 = 0
+    /// Kicks, by `kick` and `kick-job`.
     public var kicks: UInt32 = 0
 
     /// All zero.
@@ -79,8 +87,10 @@ public enum Change {
 }
 
 /// Eight bytes that the engine keeps with each job on the store's behalf, for example where its newest record lies.
+///
 /// 0 until the store sets it. It isn't stored.
 public struct StorageNote: Hashable, Sendable {
+    /// The eight bytes.
     public var rawValue: UInt64
 
     /// Wraps a value of the store's own making.
@@ -89,11 +99,13 @@ public struct StorageNote: Hashable, Sendable {
 
 /// How far a store has come: the tickets of one store ascend.
 public struct Ticket: Hashable, Comparable, Sendable {
+    /// The number.
     public var rawValue: UInt64
 
     /// Wraps a number of the store's own making.
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 
+    /// Whether the left ticket was given out before the right one.
     public static func < (left: Ticket, right: Ticket) -> Bool { left.rawValue < right.rawValue }
 }
 
@@ -117,7 +129,9 @@ public enum StorageError: Error, Hashable, Sendable {
     case fatal(String)
 }
 
-/// The numbers of a store that `stats` shows. All 0 for a store without segments.
+/// The numbers of a store that `stats` shows.
+///
+/// All 0 for a store without segments.
 public struct StorageStatistics: Hashable, Sendable {
     /// The number of the oldest segment that is still needed.
     public var oldestSegment: UInt64 = 0

@@ -46,6 +46,8 @@ struct Table<Record>: ~Copyable {
         return index
     }
 
-    /// Gives an index back. The caller has taken the record apart.
+    /// Gives an index back.
+    ///
+    /// The caller has taken the record apart.
     mutating func free(_ index: UInt32) { freed.append(index) }
 }

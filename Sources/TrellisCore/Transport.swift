@@ -24,6 +24,7 @@ public enum Peer: Hashable, Sendable, CustomStringConvertible {
     /// Nothing is known.
     case unknown
 
+    /// What the operator reads.
     public var description: String {
         switch self {
         case .address(let text): text

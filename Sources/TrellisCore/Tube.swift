@@ -53,7 +53,9 @@ struct TubeRecord {
 }
 
 extension Engine {
-    /// The tube of that name, if there is one. Cost: the length of the name.
+    /// The tube of that name, if there is one.
+    ///
+    /// Cost: the length of the name.
     func findTube(_ name: BorrowedName) -> UInt32? {
         var candidate = tubesByHash[Self.hash(name.bytes)] ?? none
         while candidate != none {

@@ -32,7 +32,9 @@ struct WatchSetRecord {
 
     var list: UnsafeBufferPointer<TubeIndex> { UnsafeBufferPointer(start: tubes, count: Int(count)) }
 
-    /// Where the tube stands in the list. Cost: the length of the list.
+    /// Where the tube stands in the list.
+    ///
+    /// Cost: the length of the list.
     func position(of tube: UInt32) -> Int? { list.firstIndex(of: TubeIndex(tube)) }
 
     mutating func append(_ tube: UInt32) {

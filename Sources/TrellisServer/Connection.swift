@@ -5,7 +5,9 @@ internal import Glibc
 internal import TrellisCore
 internal import TrellisWire
 
-/// What the loop knows of one connection. An idle one owns no buffer.
+/// What the loop knows of one connection.
+///
+/// An idle one owns no buffer.
 struct Connection {
     /// Where bytes come from and go to.
     enum Link {
@@ -15,6 +17,8 @@ struct Connection {
 
     let id: ConnectionID
     let link: Link
+    /// What epoll tells of; nil for a stream that signals by itself.
+    let descriptor: Int32?
     var decoder = Decoder()
     /// Input that wasn't decoded yet: the beginning of a line, or commands behind a blocked one.
     var leftover = Leftover()
@@ -44,6 +48,27 @@ struct Connection {
 
     /// What is to be sent, in bytes.
     var queuedBytes: Int { output.map { $0.pointee.queuedBytes } ?? 0 }
+
+    init(id: ConnectionID, link: Link) {
+        self.id = id
+        self.link = link
+        switch link {
+        case .descriptor(let descriptor): self.descriptor = descriptor
+        case .stream(let stream):
+            if case .descriptor(let descriptor) = stream.readiness {
+                self.descriptor = descriptor
+            } else {
+                descriptor = nil
+            }
+        }
+    }
+
+    /// Whether there is input that nobody will tell of: what signals by itself does so once and is asked until it has
+    /// nothing; a stream may have taken in more than it gave.
+    var mayHaveMore: Bool {
+        guard case .stream(let stream) = link else { return false }
+        return descriptor == nil || stream.hasBufferedInput
+    }
 
     // MARK: Transfers
 

@@ -70,14 +70,10 @@ extension EventLoop {
         connectionCount += 1
         let token = Token.connection(id)
         logger.trace("connected", metadata: ["peer": "\(peer)"])
-        switch link {
-        case .descriptor(let descriptor):
+        if let descriptor = connection.pointee.descriptor {
             connection.pointee.interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue
             if clinux_epoll_add(poller, descriptor, connection.pointee.interest, token) != 0 { markClosing(connection) }
-        case .stream(let stream):
-            guard case .signal(let signal) = stream.readiness else {
-                preconditionFailure("a stream with a descriptor must be accepted as a descriptor")
-            }
+        } else if case .stream(let stream) = link, case .signal(let signal) = stream.readiness {
             let mailbox = mailbox
             signal.onReady { mailbox.leave { $0.streams.append(token) } }
         }
@@ -86,7 +82,8 @@ extension EventLoop {
     /// Connections wait in the system's queue from now on.
     private mutating func pauseAccepting(_ reason: String, retry: Instant) {
         if nextPauseWarning <= now {
-            logger.warning("accepting no connections for now: \(reason)", metadata: ["connections": "\(connectionCount)"])
+            logger.warning(
+                "accepting no connections for now: \(reason)", metadata: ["connections": "\(connectionCount)"])
             nextPauseWarning = Instant(nanoseconds: now.nanoseconds + Self.warningNanoseconds)
             hasWarnedOfPause = true
         }

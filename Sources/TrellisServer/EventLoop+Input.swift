@@ -61,9 +61,7 @@ extension EventLoop {
 
     private mutating func conclude(_ outcome: TransferOutcome, _ connection: UnsafeMutablePointer<Connection>) {
         switch outcome {
-        case .bytes:
-            // A stream tells only once that it can be read: it is asked again until it has nothing.
-            if case .stream = connection.pointee.link { markResumable(connection) }
+        case .bytes: if connection.pointee.mayHaveMore { markResumable(connection) }
         case .againWhenReadable, .againWhenWritable: break
         case .end: endInput(of: connection, isKnown: true)
         case .failed: markClosing(connection)
@@ -82,7 +80,9 @@ extension EventLoop {
         conclude(outcome, connection)
     }
 
-    /// The peer will send no more. What it sent before is still done.
+    /// The peer will send no more.
+    ///
+    /// What it sent before is still done.
     private mutating func endInput(of connection: UnsafeMutablePointer<Connection>, isKnown: Bool = false) {
         if isKnown { connection.pointee.hasEnded = true }
         if connection.pointee.isBlocked {
@@ -101,11 +101,13 @@ extension EventLoop {
         for index in ready {
             guard let connection = connections[Int(index)], connection.pointee.isResumable else { continue }
             connection.pointee.isResumable = false
-            guard !connection.pointee.isClosing, !connection.pointee.isFinishing, !mustWait(connection) else { continue }
+            guard !connection.pointee.isClosing, !connection.pointee.isFinishing, !mustWait(connection) else {
+                continue
+            }
             if connection.pointee.leftover.count > 0 { decode(connection, connection.pointee.leftover.bytes) }
             if connection.pointee.hasEnded {
                 if !mustWait(connection) { finish(connection) }
-            } else if case .stream = connection.pointee.link {
+            } else if connection.pointee.mayHaveMore {
                 receive(connection, mayHaveEnded: false, isGone: false)
             }
             updateInterest(connection)
@@ -173,8 +175,10 @@ extension EventLoop {
         connection.pointee.bodyReceived += part.count
     }
 
-    /// Makes room for so many more bytes of the body. A large body grows as it comes: that a client announces a size
-    /// takes no memory yet. False, with the put given up, where the system has none.
+    /// Makes room for so many more bytes of the body.
+    ///
+    /// A large body grows as it comes: that a client announces a size takes no memory yet. False, with the put given
+    /// up, where the system has none.
     private mutating func growBody(of connection: UnsafeMutablePointer<Connection>, for count: Int) -> Bool {
         let size = connection.pointee.bodySize
         let need = connection.pointee.bodyReceived + count

@@ -26,8 +26,9 @@ extension EventLoop {
         markDirty(connection)
         if connection.pointee.isBlocked {
             connection.pointee.isBlocked = false
-            if connection.pointee.leftover.count > 0 || connection.pointee.hasEnded { markResumable(connection) }
-            if case .stream = connection.pointee.link { markResumable(connection) }
+            if connection.pointee.leftover.count > 0 || connection.pointee.hasEnded || connection.pointee.mayHaveMore {
+                markResumable(connection)
+            }
         }
     }
 
@@ -82,7 +83,7 @@ extension EventLoop {
     }
 
     private func setInterest(_ connection: UnsafeMutablePointer<Connection>, _ wanted: UInt32) {
-        guard case .descriptor(let descriptor) = connection.pointee.link, !connection.pointee.isClosing else { return }
+        guard let descriptor = connection.pointee.descriptor, !connection.pointee.isClosing else { return }
         connection.pointee.interest = wanted
         _ = clinux_epoll_modify(poller, descriptor, wanted, Token.connection(connection.pointee.id))
     }
@@ -108,7 +109,9 @@ extension EventLoop {
         if connection.pointee.queuedBytes == 0 { markClosing(connection) }
     }
 
-    /// Closes the connections that were marked. What their jobs bring about goes out in the next turn.
+    /// Closes the connections that were marked.
+    ///
+    /// What their jobs bring about goes out in the next turn.
     mutating func closeFinished() {
         guard !closing.isEmpty else { return }
         for index in closing {

@@ -15,7 +15,9 @@ struct EventLoop: ~Copyable {
     /// The most that one read takes: what a connection can have done in one turn.
     static var readBytes: Int { 64 << 10 }
 
-    /// What an epoll token stands for. Connections have their id; the rest has the highest bit.
+    /// What an epoll token stands for.
+    ///
+    /// Connections have their id; the rest has the highest bit.
     enum Token {
         static let mailbox: UInt64 = 1 << 63
         static let signals: UInt64 = 1 << 63 | 1
@@ -95,12 +97,16 @@ struct EventLoop: ~Copyable {
         close(poller)
     }
 
-    /// Runs turns until somebody asks to stop. Throws when the store can't go on.
+    /// Runs turns until somebody asks to stop.
+    ///
+    /// Throws when the store can't go on.
     mutating func run() throws(ServerError) {
         while !isStopping { try turn() }
     }
 
-    /// One turn. It waits for something to do, but no longer than the time given, in milliseconds.
+    /// One turn.
+    ///
+    /// It waits for something to do, but no longer than the time given, in milliseconds.
     mutating func turn(waitAtMost limit: Int32 = .max) throws(ServerError) {
         let wait = waitMilliseconds()
         let timeout = limit == .max ? wait : wait < 0 ? limit : min(wait, limit)

@@ -67,7 +67,9 @@ struct Output {
     /// Lets out all up to the mark.
     mutating func release(upTo mark: Mark) { released = mark }
 
-    /// Makes room to be used again by another connection, when it is empty. False where it has grown too large to keep.
+    /// Makes room to be used again by another connection, when it is empty.
+    ///
+    /// False where it has grown too large to keep.
     mutating func recycle() -> Bool {
         base = 0
         sent = 0
@@ -77,7 +79,9 @@ struct Output {
         return capacity <= 16 * Self.smallestCapacity
     }
 
-    /// Adds a reply. True if it took over the reference to the reply's body.
+    /// Adds a reply.
+    ///
+    /// True if it took over the reference to the reply's body.
     @inline(__always)
     mutating func append(_ reply: Reply) -> Bool {
         if Int(end - base) + ReplyEncoder.headBytes > capacity { makeRoom(ReplyEncoder.headBytes) }
@@ -115,7 +119,9 @@ struct Output {
 
     // MARK: Sending
 
-    /// Sends as much as the peer takes of what was let out. Bodies that went are handed to `done`.
+    /// Sends as much as the peer takes of what was let out.
+    ///
+    /// Bodies that went are handed to `done`.
     mutating func send(
         _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome, done: (Body) -> Void
     ) -> TransferOutcome? {

@@ -47,7 +47,9 @@ public final class Server {
     /// The handle for other threads.
     public var control: Control { Control(mailbox: mailbox) }
 
-    /// Opens everything, serves, and closes everything. Returns after a stop that was asked for.
+    /// Opens everything, serves, and closes everything.
+    ///
+    /// Returns after a stop that was asked for.
     ///
     /// Order: listeners are opened first, so that a server which can't have its address disturbs nothing; then
     /// privileges are dropped; then the store is opened, as the user that will write it.

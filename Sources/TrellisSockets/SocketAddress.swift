@@ -7,7 +7,9 @@ public enum SocketAddress {
     /// Splits `127.0.0.1:11300`, `[::1]:11300`, `localhost:11300` or `*:11300` into host and port; nil where it is none of
     /// these, or the port isn't 0…65535.
     public static func split(_ text: String) -> (host: String, port: UInt16)? {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            return nil
+        }
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = host.dropFirst().dropLast()

@@ -14,7 +14,9 @@ public final class SocketListener: Listener {
     private let family: Int32
     private let onClose: () -> Void
 
-    /// Takes over a socket that listens already. `onClose` is called once, when the listener closes.
+    /// Takes over a socket that listens already.
+    ///
+    /// `onClose` is called once, when the listener closes.
     public init(descriptor: Int32, endpoint: String, onClose: @escaping () -> Void = {}) {
         self.descriptor = descriptor
         self.endpoint = endpoint
@@ -25,8 +27,10 @@ public final class SocketListener: Listener {
 
     deinit { close() }
 
+    /// The socket: it is readable when a connection waits.
     public var readiness: Readiness { .descriptor(descriptor) }
 
+    /// Takes the next connection; TCP connections get TCP_NODELAY and keep-alive.
     public func accept() -> AcceptOutcome {
         var storage = sockaddr_storage()
         var length = socklen_t()
@@ -50,6 +54,7 @@ public final class SocketListener: Listener {
         return .descriptor(accepted, isKnown ? .local(pid: pid, uid: uid, gid: gid) : .unknown)
     }
 
+    /// Closes the socket.
     public func close() {
         guard descriptor >= 0 else { return }
         _ = Glibc.close(descriptor)
@@ -66,7 +71,9 @@ public final class SocketListener: Listener {
     }
 }
 
-/// Sets an option of a socket that takes a whole number. A refusal changes no behaviour that a client could rely on.
+/// Sets an option of a socket that takes a whole number.
+///
+/// A refusal changes no behaviour that a client could rely on.
 public func setOption(_ socket: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
     var value = value
     _ = setsockopt(socket, level, name, &value, socklen_t(MemoryLayout<Int32>.size))

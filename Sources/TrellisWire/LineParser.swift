@@ -154,8 +154,10 @@ public enum LineParser {
         return .command(.kick(bound: UInt32(truncatingIfNeeded: isNegative ? 0 &- bound : bound)))
     }
 
-    /// A name, spaces before it, then the delay. The reference checks the characters of the name before it counts the
-    /// command, and the rest of the rules for names after.
+    /// A name, spaces before it, then the delay.
+    ///
+    /// The reference checks the characters of the name before it counts the command, and the rest of the rules for
+    /// names after.
     private static func parsePause(_ rest: UnsafeRawBufferPointer) -> ParsedLine {
         var start = 0
         while start < rest.count, rest[start] == UInt8(ascii: " ") { start += 1 }

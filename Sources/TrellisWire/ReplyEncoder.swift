@@ -10,7 +10,9 @@ public enum ReplyEncoder {
     /// The longest head there is, in bytes: `RESERVED`, two numbers of 20 digits, blanks and `\r\n` fit.
     public static let headBytes = 64
 
-    /// Writes the head of a reply and answers its length. For `USING` the head is all before the name.
+    /// Writes the head of a reply and answers its length.
+    ///
+    /// For `USING` the head is all before the name.
     @inline(__always)
     public static func encodeHead(of reply: Reply, to start: UnsafeMutableRawPointer) -> Int {
         switch reply {

@@ -9,7 +9,8 @@ import UnixTransport
 
 @Suite struct AddressTests {
     @Test(arguments: [
-        ("127.0.0.1:11300", "127.0.0.1", 11300), ("[::1]:1", "::1", 1), ("*:0", "*", 0), ("localhost:65535", "localhost", 65535),
+        ("127.0.0.1:11300", "127.0.0.1", 11300), ("[::1]:1", "::1", 1), ("*:0", "*", 0),
+        ("localhost:65535", "localhost", 65535),
     ])
     func addressIsSplit(_ text: String, _ host: String, _ port: UInt16) throws {
         let address = try #require(SocketAddress.split(text))
@@ -31,7 +32,10 @@ import UnixTransport
         let error = try #require(throws: TransportError.self) {
             try TCPTransport(host: "127.0.0.1", port: port).open()
         }
-        #expect(error.description == "can't listen on 127.0.0.1:\(port): Address already in use; stop the server that uses the port, or choose another one")
+        #expect(
+            error.description
+                == "can't listen on 127.0.0.1:\(port): Address already in use; stop the server that uses the port, or choose another one"
+        )
     }
 
     @Test func foreignAddressAndUnknownNameAreTold() throws {
@@ -91,7 +95,9 @@ import UnixTransport
         let error = try #require(throws: TransportError.self) {
             try UnixTransport(path: path, mode: 0o600, owner: nil).open()
         }
-        #expect(error.description == "can't listen on unix:\(path): a live server listens there; stop it, or choose another path")
+        #expect(
+            error.description
+                == "can't listen on unix:\(path): a live server listens there; stop it, or choose another path")
         // A socket file that nobody listens on any more.
         let stale = temporaryPath("stale2")
         #expect(rename(path, stale) == 0)

@@ -19,7 +19,8 @@ struct TestGenerator {
 @Suite struct BodyAllocatorTests {
     @Test func everyLengthUpToTheLargestBlockHoldsItsBytes() throws {
         var allocator = BodyAllocator()
-        for length in 0...(BodyAllocator.largestBlock + 100) where length < 2000 || length % 997 == 0 || length > 65_500 {
+        for length in 0...(BodyAllocator.largestBlock + 100) where length < 2000 || length % 997 == 0 || length > 65_500
+        {
             let made = allocator.allocate(length)
             let body = try #require(made)
             #expect(body.count == length)

@@ -32,7 +32,8 @@ import TrellisTestKit
             }
             client.expect("USING t\r\nINSERTED \(first)\r\nUNKNOWN_COMMAND\r\nEXPECTED_CRLF\r\n")
             client.expect("WATCHING 2\r\nWATCHING 1\r\nRESERVED \(first) 5\r\nhello\r\nDELETED\r\n")
-            client.expect("JOB_TOO_BIG\r\nBAD_FORMAT\r\nINSERTED \(first + 2)\r\nFOUND \(first + 2) 0\r\n\r\nKICKED 0\r\n")
+            client.expect(
+                "JOB_TOO_BIG\r\nBAD_FORMAT\r\nINSERTED \(first + 2)\r\nFOUND \(first + 2) 0\r\n\r\nKICKED 0\r\n")
             client.ask("delete \(first + 2)\r\n", "DELETED\r\n")
             client.end.close()
         }

@@ -17,7 +17,8 @@ func describe(_ command: Command) -> String {
     func text(_ name: BorrowedName) -> String { String(decoding: name.bytes, as: UTF8.self) }
     switch command {
     case .put(let line):
-        return "put \(line.priority) \(line.delay) \(line.ttr) \(line.size)" + (line.hasTrailingBytes ? " trailing" : "")
+        return "put \(line.priority) \(line.delay) \(line.ttr) \(line.size)"
+            + (line.hasTrailingBytes ? " trailing" : "")
     case .reserve: return "reserve"
     case .reserveWithTimeout(let seconds): return "reserve-with-timeout \(seconds)"
     case .reserveJob(let id): return "reserve-job \(id.rawValue)"

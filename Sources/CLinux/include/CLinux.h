@@ -6,6 +6,7 @@
 
 // No _GNU_SOURCE here: it changes the layout of names that the Glibc module has seen without it.
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,5 +31,12 @@ int clinux_signal_descriptor(const sigset_t *set);
 
 /// The number of the next signal of such a descriptor, 0 if there is none.
 int clinux_next_signal(int descriptor);
+
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of bytes, going on from the CRC of those before them (0 at the beginning).
+/// Uses the processor's instruction where there is one.
+uint32_t clinux_crc32c(uint32_t crc, const void *bytes, size_t count);
+
+/// The same without that instruction, for machines that lack it; the tests compare the two.
+uint32_t clinux_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
 #endif

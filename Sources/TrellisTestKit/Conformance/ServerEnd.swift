@@ -22,6 +22,8 @@ final class ReadinessWatch {
         }
     }
 
+    var isSignal: Bool { descriptor == nil }
+
     /// Waits until it may be readable (or writable); false where that isn't told in time.
     func wait(forWriting: Bool = false) -> Bool {
         if let descriptor {
@@ -99,6 +101,9 @@ final class ServerEnd {
     var hasBufferedInput: Bool {
         if case .stream(let stream) = way { stream.hasBufferedInput } else { false }
     }
+
+    /// Whether readiness is a signal, which comes once for all that there is.
+    var tellsOnce: Bool { watch.isSignal }
 
     func read(_ count: Int) -> (outcome: TransferOutcome, bytes: [UInt8]) {
         var outcome = TransferOutcome.end

@@ -52,8 +52,7 @@ public final class MemoryClient: ClientEnd, Sendable {
     /// Lets the server's writes wait while so many bytes or more are under way; 0 lets them wait until it is raised.
     public func setRoom(_ bytes: Int) { change { $0.room = bytes } }
 
-    /// Lets the server's end take in all input at each read, as a TLS library does, and hand it out piece by piece
-    /// without a signal for the rest.
+    /// Lets the server's end take in all input at each read, as a TLS library does, and hand it out piece by piece.
     public func setTakesInAhead(_ takesInAhead: Bool) { change { $0.takesInAhead = takesInAhead } }
 
     /// Breaks the connection: the server's reads and writes answer that errno.

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+
+import Glibc
+
+/// Runs each piece of a task on a thread of its own.
+///
+/// Tests here block in `poll` for seconds. On the shared pool, which has a thread per core, two of them would hold up
+/// all others.
+public final class Threads: TaskExecutor {
+    /// The one that tests use.
+    public static let shared = Threads()
+
+    /// Starts a thread for it.
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let work = Unmanaged.passRetained(Work(UnownedJob(job), self))
+        var thread = pthread_t()
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let work = Unmanaged<Work>.fromOpaque(argument).takeRetainedValue()
+                work.job.runSynchronously(on: work.executor.asUnownedTaskExecutor())
+                return nil
+            }, work.toOpaque())
+        guard status == 0 else { preconditionFailure("pthread_create failed with \(status)") }
+        pthread_detach(thread)
+    }
+
+    private final class Work {
+        let job: UnownedJob
+        let executor: Threads
+
+        init(_ job: UnownedJob, _ executor: Threads) {
+            self.job = job
+            self.executor = executor
+        }
+    }
+}
