@@ -64,19 +64,24 @@ public final class LiveServer: Sendable {
         folder = try makeTemporaryFolder()
         port = try Ports.next()
         socketPath = "\(folder)/t.sock"
-        let started =
-            if let reference {
-                try Self.startReference(reference, settings, port, folder)
-            } else {
-                try Self.startTrellis(Self.override ?? "\(Self.products)/trellisd", settings, port, folder)
-            }
-        processes = started
         catchesSigterm = reference == nil
+        do {
+            processes =
+                if let reference {
+                    try Self.startReference(reference, settings, port, folder)
+                } else {
+                    try Self.startTrellis(Self.override ?? "\(Self.products)/trellisd", settings, port, folder)
+                }
+        } catch {
+            removeFolder(folder)
+            throw error
+        }
         do {
             for route in Route.allCases { try waitUntilItAccepts(route) }
         } catch {
-            for process in started { process.signal(SIGKILL) }
-            for process in started { _ = process.waitForExit(seconds: 10) }
+            for process in processes { process.signal(SIGKILL) }
+            for process in processes { _ = process.waitForExit(seconds: 10) }
+            removeFolder(folder)
             throw error
         }
     }
