@@ -61,7 +61,7 @@ struct DescribedCommand: Equatable {
         for number in numbers { line += [UInt8(ascii: " ")] + Array("\(number)".utf8) }
         line.withUnsafeBytes { bytes in
             guard case .command(let again) = LineParser.parse(bytes), DescribedCommand(again) == self else {
-                fatalError("not read again: \(self)")
+                fatalError("read as something else: \(self)")
             }
         }
     }
