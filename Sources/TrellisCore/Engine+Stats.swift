@@ -115,7 +115,7 @@ extension Engine {
         text.add("cmd-pause-tube", tube.pointee.pauses)
         text.add("pause", tube.pointee.pauseSeconds)
         let left = tube.pointee.isPaused ? tube.pointee.pausedUntil.nanoseconds - now.nanoseconds : 0
-        text.add("pause-time-left", seconds(left))
+        text.add("pause-time-left", max(0, seconds(left)))
         return text.bytes
     }
 

@@ -70,6 +70,8 @@ extension Engine {
         if session.pointee.isProducer { producerCount -= 1 }
         if session.pointee.isWorker { workerCount -= 1 }
         if session.pointee.isWaiting { stopWaiting(connection.index) }
+        // From here on its jobs go back by `step` alone: none may run out of time before its turn comes.
+        disarm(&session.pointee.timerPlace)
         abandonIncoming(session)
         let used = session.pointee.used
         tubes[used].pointee.using -= 1
@@ -104,7 +106,6 @@ extension Engine {
             serve(jobs[first.slot].pointee.tube.index)
             done += 1
         }
-        disarm(&session.pointee.timerPlace)
         session.pointee.reservations.deallocate()
         generations[Int(index)] &+= 1
         sessions.free(index)

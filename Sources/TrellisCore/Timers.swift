@@ -2,7 +2,8 @@
 
 /// Everything that happens because time passes.
 extension Engine {
-    /// How many events one call of `advance` handles at most; what else is due follows in the next turn.
+    /// How many events one call of `advance` handles, and entries that came up too early it sets right, at most; what
+    /// else is due follows in the next turn.
     static var eventsPerTurn: Int { 10_000 }
 
     /// Sets the time of the turn and handles what is due: delays, times to run, reserve timeouts, pauses.
@@ -15,6 +16,7 @@ extension Engine {
         wallOffset = moment.wallNanoseconds - now.nanoseconds
         var handled = 0
         while let next = timers.pointee.first, next.time <= now, handled < Self.eventsPerTurn {
+            handled += 1
             let event: Instant
             switch next.source {
             case .session(let index): event = sessions[index].pointee.nextEvent
@@ -29,7 +31,6 @@ extension Engine {
             case .session(let index): handleEvent(ofSession: index)
             case .tube(let index): handleEvent(ofTube: index)
             }
-            handled += 1
         }
     }
 
