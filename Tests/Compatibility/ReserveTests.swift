@@ -137,6 +137,23 @@ struct ReserveTests {
         }
     }
 
+    // One by one: a waiting worker gets the first, not the most urgent or the one that would have expired first.
+    @Test(arguments: Route.allCases)
+    func aClosedConnectionsJobsGoBackInTheOrderInWhichTheyWereReserved(over route: Route) throws {
+        let tube = newTube()
+        let observer = try connect(route, settledIn: tube)
+        let holder = try connect(route)
+        let worker = try connect(route, settledIn: tube)
+        let ids = try [500, 100, 300].map { try observer.put(priority: $0, ttr: $0) }
+        let order = [ids[0], ids[2], ids[1]]
+        for id in order { try holder.call("reserve-job \(id)", "RESERVED \(id) 1\r\nx") }
+        try holder.call("touch \(order[0])", "TOUCHED")
+        worker.send("reserve\r\n")
+        try waitUntilWaiting(1, on: tube, seenBy: observer)
+        holder.close()
+        try worker.expect("RESERVED \(order[0]) 1\r\nx\r\n")
+    }
+
     @Test(arguments: Route.allCases)
     func aClosedConnectionsJobGoesToAWaitingWorker(over route: Route) throws {
         let tube = newTube()
