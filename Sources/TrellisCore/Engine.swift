@@ -5,7 +5,7 @@
 /// The engine is one serial owner of all state. It knows no file, socket, clock or thread: commands and times go in,
 /// effects come out, and the same commands and times give the same effects. It knows connections by id only.
 ///
-/// One turn: `advance(to:)`; any number of `connect`, `perform`, `completePut`, `disconnect`; `step` while `hasWork`;
+/// One turn: `advance(to:)`; any number of `connect`, `perform`, `completePut`, `disconnect`; one `step` if `hasWork`;
 /// `commit`. Effects can be taken out with `nextEffect` at any time; replies may be let out when the store says that
 /// what was appended before is safe.
 ///
