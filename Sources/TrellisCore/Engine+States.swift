@@ -115,6 +115,8 @@ extension Engine {
         let session = sessions[client]
         job.pointee.state = .reserved
         job.pointee.link = client
+        sequence += 1
+        job.pointee.sequence = sequence
         job.pointee.counters.reserves &+= 1
         tubes[job.pointee.tube.index].pointee.reserved += 1
         totals.reserved += 1

@@ -3,8 +3,15 @@
 /// Work that would hold up everybody else if it were done at once.
 enum LongWork {
     case kick(Kick)
-    /// A closed connection, by its index, that still has jobs.
-    case closing(UInt32)
+    case closing(Closing)
+}
+
+/// A closed connection that still has jobs.
+struct Closing {
+    /// The index of the connection.
+    var client: UInt32
+    /// The slots of the jobs, the one to give back next at the end.
+    var slots: [UInt32]
 }
 
 /// A kick of more jobs than fit into one step.
@@ -35,8 +42,8 @@ extension Engine {
     public mutating func step() {
         guard !work.isEmpty else { return }
         switch work.removeFirst() {
-        case .closing(let client):
-            if !giveBackJobs(of: client, atMost: limits.jobsPerStep) { work.append(.closing(client)) }
+        case .closing(var closing):
+            if !giveBackJobs(&closing, atMost: limits.jobsPerStep) { work.append(.closing(closing)) }
         case .kick(var kick):
             if advance(&kick) {
                 tubes[kick.tube].pointee.pins -= 1
