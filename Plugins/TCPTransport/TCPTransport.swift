@@ -42,23 +42,29 @@ public final class TCPTransport: Transport {
     /// Listens on every address that the host stands for.
     public func open() throws(TransportError) -> [any Listener] {
         var listeners: [any Listener] = []
-        var failure: TransportError?
+        var failure: Refusal?
         let addresses = try resolve()
         defer { freeaddrinfo(addresses) }
         var next: UnsafeMutablePointer<addrinfo>? = addresses
-        var seen: Set<String> = []
+        var seen: Set<[UInt8]> = []
         while let info = next {
             next = info.pointee.ai_next
-            do throws(TransportError) {
-                let listener = try listen(info.pointee)
-                if !seen.insert(listener.endpoint).inserted { continue }
-                listeners.append(listener)
+            // A name may be listed twice with one address.
+            let bytes = UnsafeRawBufferPointer(start: info.pointee.ai_addr, count: Int(info.pointee.ai_addrlen))
+            guard seen.insert(Array(bytes)).inserted else { continue }
+            do throws(Refusal) {
+                listeners.append(try listen(info.pointee))
             } catch {
                 failure = error
+                // A name may stand for addresses of which this machine has some only (localhost without IPv6). Any other
+                // refusal ends the start: half of the clients would reach whoever else has the port.
+                guard error.isLackOfAddress else { break }
             }
         }
-        // A name may stand for addresses of which this machine has some only (localhost without IPv6): one is enough.
-        if let failure, listeners.isEmpty { throw failure }
+        if let failure, listeners.isEmpty || !failure.isLackOfAddress {
+            for listener in listeners { listener.close() }
+            throw failure.error
+        }
         return listeners
     }
 
@@ -75,7 +81,7 @@ public final class TCPTransport: Transport {
         return result
     }
 
-    private func listen(_ info: addrinfo) throws(TransportError) -> SocketListener {
+    private func listen(_ info: addrinfo) throws(Refusal) -> SocketListener {
         let type = info.ai_socktype | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = socket(info.ai_family, type, info.ai_protocol)
         guard descriptor >= 0 else { throw failure("make a socket for") }
@@ -89,7 +95,16 @@ public final class TCPTransport: Transport {
         return SocketListener(descriptor: descriptor, endpoint: SocketAddress.describe(localEndOf: descriptor))
     }
 
-    private func failure(_ what: String) -> TransportError {
+    /// Why one address can't be listened on.
+    private struct Refusal: Error {
+        var error: TransportError
+        var number: Int32
+
+        /// Whether this machine hasn't got the address, or its family.
+        var isLackOfAddress: Bool { number == EADDRNOTAVAIL || number == EAFNOSUPPORT }
+    }
+
+    private func failure(_ what: String) -> Refusal {
         let number = errno
         let address = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         let advice =
@@ -99,6 +114,8 @@ public final class TCPTransport: Transport {
             case EADDRNOTAVAIL: "; it is no address of this machine"
             default: ""
             }
-        return TransportError("can't \(what) \(address): \(describe(errorNumber: number))\(advice)")
+        return Refusal(
+            error: TransportError("can't \(what) \(address): \(describe(errorNumber: number))\(advice)"),
+            number: number)
     }
 }

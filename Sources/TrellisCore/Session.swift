@@ -92,6 +92,11 @@ extension Engine {
         push(.timedOut, to: connection.index)
     }
 
+    /// The server stops: the connection is given no job any more, and isn't answered.
+    public mutating func cancelWait(of connection: ConnectionID) {
+        if open(connection).pointee.isWaiting { stopWaiting(connection.index) }
+    }
+
     /// The most jobs of a closed connection that are put in order: sorting takes milliseconds beyond.
     private static var jobsInOrderAtMost: Int { 50_000 }
 

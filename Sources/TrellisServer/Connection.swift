@@ -31,6 +31,8 @@ struct Connection {
     var swallowReply: Reply?
     /// What is to be sent; nil where nothing is.
     var output: UnsafeMutablePointer<Output>?
+    /// How far the output had come when it was last gone: replies that are held are told apart by such marks.
+    var outputEnd = Output.Mark()
     /// What epoll was asked for.
     var interest: UInt32 = 0
     /// No command is decoded before the reply to the last one is there.

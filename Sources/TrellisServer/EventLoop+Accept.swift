@@ -89,6 +89,10 @@ extension EventLoop {
         }
         isAccepting = false
         acceptRetry = retry
+        unwatchListeners()
+    }
+
+    private func unwatchListeners() {
         for listener in listeners {
             if case .descriptor(let descriptor) = listener.readiness { _ = clinux_epoll_remove(poller, descriptor) }
         }
@@ -109,6 +113,10 @@ extension EventLoop {
 
     /// Stops listening for good; socket files are removed.
     mutating func closeListeners() {
+        isAccepting = false
+        acceptRetry = .never
+        // A socket that the service manager has open, too, would stay in the set when it is closed here.
+        unwatchListeners()
         for listener in listeners { listener.close() }
         listeners.removeAll()
     }

@@ -25,6 +25,9 @@ extension EventLoop {
             // A worker that waits is told at once, even if commands that it sent ahead can't be read yet.
             if mayHaveEnded && connection.pointee.isBlocked { endInput(of: connection) }
             if isGone && mustWait(connection) { markClosing(connection) }
+        } else if connection.pointee.isResumable && connection.pointee.leftover.count > 0 {
+            // What it left over comes first, and is done in this turn: reading on top of it would have no bound.
+            return
         } else if connection.pointee.decoder.bodyBytesLeft > 0 && connection.pointee.leftover.count == 0 {
             receiveBody(connection)
         } else {
@@ -47,9 +50,12 @@ extension EventLoop {
     /// The body comes first, straight to where it belongs; what is behind it goes to the buffer.
     private mutating func receiveBody(_ connection: UnsafeMutablePointer<Connection>) {
         guard growBody(of: connection, for: 1), let body = connection.pointee.body else { return }
-        let room = UnsafeMutableRawBufferPointer(rebasing: body.mutableBytes[connection.pointee.bodyReceived...])
+        let free = UnsafeMutableRawBufferPointer(rebasing: body.mutableBytes[connection.pointee.bodyReceived...])
+        let room = UnsafeMutableRawBufferPointer(rebasing: free.prefix(Self.bodyBytesPerTurn))
         let behind = UnsafeMutableRawBufferPointer(rebasing: input[..<Self.readBytes])
-        let outcome = connection.pointee.read(into: room, then: behind)
+        let outcome =
+            room.count < free.count
+            ? connection.pointee.read(into: room) : connection.pointee.read(into: room, then: behind)
         if case .bytes(let count) = outcome {
             let ofBody = min(count, room.count)
             connection.pointee.bodyReceived += ofBody

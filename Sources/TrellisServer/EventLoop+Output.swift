@@ -34,23 +34,29 @@ extension EventLoop {
 
     /// Sends what may go on every connection with new output.
     mutating func flush() {
-        for position in dirty.indices {
-            guard let connection = connections[Int(dirty[position])] else { continue }
+        swap(&dirty, &flushing)
+        for position in flushing.indices {
+            guard let connection = connections[Int(flushing[position])] else { continue }
             connection.pointee.isDirty = false
             if !connection.pointee.awaitsRoom && !connection.pointee.isClosing { send(connection) }
         }
-        dirty.removeAll(keepingCapacity: true)
+        flushing.removeAll(keepingCapacity: true)
     }
 
     mutating func send(_ connection: UnsafeMutablePointer<Connection>) {
         guard let output = connection.pointee.output else { return }
         let wasOver = output.pointee.queuedBytes > settings.outputBytes
+        var left = Self.bodyBytesPerTurn
         sending: while output.pointee.canSend {
+            guard left > 0 else {
+                markDirty(connection)
+                break
+            }
             let engine = engine
             let outcome = output.pointee.send(
-                { connection.pointee.write($0, $1) }, done: { engine.pointee.release($0) })
+                atMost: left, { connection.pointee.write($0, $1) }, done: { engine.pointee.release($0) })
             switch outcome {
-            case .bytes: continue
+            case .bytes(let count): left -= count
             case .againWhenWritable, .againWhenReadable:
                 connection.pointee.awaitsRoom = true
                 break sending
@@ -160,14 +166,16 @@ extension EventLoop {
             output = .allocate(capacity: 1)
             output.initialize(to: Output())
         }
+        output.pointee.begin(at: connection.pointee.outputEnd)
         connection.pointee.output = output
         return output
     }
 
     private mutating func giveBackOutput(of connection: UnsafeMutablePointer<Connection>) {
         guard let output = connection.pointee.output else { return }
+        connection.pointee.outputEnd = output.pointee.mark
         connection.pointee.output = nil
-        if output.pointee.recycle() && spareOutputs.count < Self.eventsPerWait {
+        if output.pointee.isReusable && spareOutputs.count < Self.eventsPerWait {
             spareOutputs.append(output)
         } else {
             _ = output.pointee.dismantle()

@@ -14,6 +14,10 @@ struct EventLoop: ~Copyable {
     static var eventsPerWait: Int { 256 }
     /// The most that one read takes: what a connection can have done in one turn.
     static var readBytes: Int { 64 << 10 }
+    /// The most of a large body that one turn reads or writes for a connection.
+    ///
+    /// A peer on another core may keep up with the loop, so that the system's buffers alone set no bound.
+    static var bodyBytesPerTurn: Int { 256 << 10 }
 
     /// What an epoll token stands for.
     ///
@@ -49,6 +53,8 @@ struct EventLoop: ~Copyable {
     var connections: [UnsafeMutablePointer<Connection>?] = []
     var connectionCount = 0
     var dirty: [UInt32] = []
+    /// The ones of `dirty` while they are being sent to.
+    var flushing: [UInt32] = []
     var resumable: [UInt32] = []
     var closing: [UInt32] = []
     var held = HeldReplies()
@@ -211,7 +217,9 @@ struct EventLoop: ~Copyable {
             }
         case .pending(let ticket):
             for index in dirty {
-                guard let connection = connections[Int(index)], let output = connection.pointee.output else { continue }
+                guard let connection = connections[Int(index)], let output = connection.pointee.output,
+                    output.pointee.mark != output.pointee.releasedMark
+                else { continue }
                 held.append(.init(ticket: ticket, connection: connection.pointee.id, mark: output.pointee.mark))
             }
         }

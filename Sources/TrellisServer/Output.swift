@@ -65,18 +65,22 @@ struct Output {
     var canSend: Bool { released.bytes > sent || released.references > referencesSent }
 
     /// Lets out all up to the mark.
-    mutating func release(upTo mark: Mark) { released = mark }
-
-    /// Makes room to be used again by another connection, when it is empty.
     ///
-    /// False where it has grown too large to keep.
-    mutating func recycle() -> Bool {
-        base = 0
-        sent = 0
-        end = 0
-        referencesSent = 0
-        released = Mark()
-        return capacity <= 16 * Self.smallestCapacity
+    /// A mark that was passed before changes nothing: it may stand for replies that went long ago.
+    mutating func release(upTo mark: Mark) {
+        if mark.bytes > released.bytes { released = mark }
+    }
+
+    /// Whether it is worth being used again by another connection, now that it is empty: not where it has grown large.
+    var isReusable: Bool { capacity <= 16 * Self.smallestCapacity }
+
+    /// Begins, empty, where the output of the connection ended.
+    mutating func begin(at mark: Mark) {
+        base = mark.bytes
+        sent = mark.bytes
+        end = mark.bytes
+        referencesSent = mark.references
+        released = mark
     }
 
     /// Adds a reply.
@@ -119,25 +123,29 @@ struct Output {
 
     // MARK: Sending
 
-    /// Sends as much as the peer takes of what was let out.
+    /// Sends as much as the peer takes of what was let out, up to a limit in bytes.
     ///
     /// Bodies that went are handed to `done`.
     mutating func send(
-        _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome, done: (Body) -> Void
+        atMost limit: Int, _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome, done: (Body) -> Void
     ) -> TransferOutcome? {
         guard canSend else { return nil }
         let outcome =
-            if references.isEmpty { sendBytes(write) } else { sendVector(write) }
+            if references.isEmpty { sendBytes(limit, write) } else { sendVector(limit, write) }
         if case .bytes(let count) = outcome { advance(count, done) }
         return outcome
     }
 
-    private func sendBytes(_ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome) -> TransferOutcome {
-        var vector = iovec(iov_base: storage + Int(sent - base), iov_len: Int(released.bytes - sent))
+    private func sendBytes(
+        _ limit: Int, _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome
+    ) -> TransferOutcome {
+        var vector = iovec(iov_base: storage + Int(sent - base), iov_len: min(Int(released.bytes - sent), limit))
         return write(&vector, 1)
     }
 
-    private func sendVector(_ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome) -> TransferOutcome {
+    private func sendVector(
+        _ limit: Int, _ write: (UnsafeMutablePointer<iovec>, Int) -> TransferOutcome
+    ) -> TransferOutcome {
         withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.vectorLength) { vector in
             var used = 0
             var position = sent
@@ -157,11 +165,19 @@ struct Output {
             }
             // Bytes go on to the next body that isn't in the vector, or to the end of what may go.
             let next = references.first { $0.position > position }?.position ?? released.bytes
-            let limit = min(next, released.bytes)
-            if limit > position {
-                vector[used] = iovec(iov_base: storage + Int(position - base), iov_len: Int(limit - position))
+            let last = min(next, released.bytes)
+            if last > position {
+                vector[used] = iovec(iov_base: storage + Int(position - base), iov_len: Int(last - position))
                 used += 1
             }
+            var left = limit
+            var kept = 0
+            while kept < used && left > 0 {
+                vector[kept].iov_len = min(vector[kept].iov_len, left)
+                left -= vector[kept].iov_len
+                kept += 1
+            }
+            used = kept
             guard let start = vector.baseAddress else { return .failed(EINVAL) }
             return write(start, used)
         }

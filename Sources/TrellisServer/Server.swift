@@ -55,7 +55,8 @@ public final class Server {
     /// privileges are dropped; then the store is opened, as the user that will write it.
     public func run() throws(ServerError) {
         let signals = settings.ownsProcess ? try SignalDescriptor() : nil
-        let connectionLimit = settings.connections ?? raiseDescriptorLimit()
+        let possibleConnections = raiseDescriptorLimit()
+        let connectionLimit = settings.connections ?? possibleConnections
         let listeners = try openListeners()
         defer { for listener in listeners { listener.close() } }
         if let user = settings.user { try becomeUser(user) }
@@ -166,7 +167,10 @@ extension EventLoop {
     /// The last turns: no new work is taken; the store is given time to make safe what was done, and clients to take
     /// their replies.
     mutating func windUp(until deadline: Int64) throws(ServerError) {
-        for case let connection? in connections where !connection.pointee.isFinishing {
+        for case let connection? in connections where !connection.pointee.isClosing {
+            // The jobs of those that close first, and delayed ones, would be given to those that still wait.
+            engine.pointee.cancelWait(of: connection.pointee.id)
+            guard !connection.pointee.isFinishing else { continue }
             connection.pointee.isFinishing = true
             updateInterest(connection)
         }

@@ -17,7 +17,8 @@ public final class Client {
     private var isAtEnd = false
     private var isOpen = true
 
-    init(port: UInt16) throws(Unexpected) {
+    /// Connects to a port on 127.0.0.1.
+    public init(port: UInt16) throws(Unexpected) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = loopback(port)
         let status = withUnsafePointer(to: &address) { [descriptor] pointer in
@@ -30,7 +31,8 @@ public final class Client {
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     }
 
-    init(path: String) throws(Unexpected) {
+    /// Connects to a Unix socket.
+    public init(path: String) throws(Unexpected) {
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -78,6 +80,17 @@ public final class Client {
             } else if errno != EINTR {
                 return
             }
+        }
+    }
+
+    /// Sends a text again and again until the system takes no more for a while.
+    ///
+    /// A piece of it may be missing at the end.
+    public func sendUntilFull(_ text: String) {
+        let bytes = Array(String(repeating: text, count: 1000).utf8)
+        while wait(for: Int16(POLLOUT), seconds: 0.2) > 0 {
+            let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            if count < 0 && errno != EINTR && errno != EAGAIN { return }
         }
     }
 

@@ -38,6 +38,16 @@ import UnixTransport
         )
     }
 
+    @Test func portInUseOnOneOfSeveralAddressesEndsTheStart() throws {
+        let taken = try TCPTransport(host: "127.0.0.1", port: 0).open()
+        defer { for listener in taken { listener.close() } }
+        let port = try #require(taken.first?.endpoint.split(separator: ":").last.flatMap { UInt16($0) })
+        let error = try #require(throws: TransportError.self) {
+            for listener in try TCPTransport(host: "*", port: port).open() { listener.close() }
+        }
+        #expect(error.description.contains("Address already in use"))
+    }
+
     @Test func foreignAddressAndUnknownNameAreTold() throws {
         let foreign = try #require(throws: TransportError.self) {
             try TCPTransport(host: "192.0.2.1", port: 0).open()

@@ -34,6 +34,29 @@ struct TestGenerator {
         }
     }
 
+    @Test(arguments: [0, 1, 4095, 4096, 4097, 10 << 20])
+    func largeMemoryGoesBackInSteps(_ more: Int) throws {
+        var allocator = BodyAllocator()
+        let made = allocator.allocate(BodyAllocator.sweptBytes + more)
+        let body = try #require(made)
+        for index in stride(from: 0, to: body.count, by: 1000) { body.mutableBytes[index] = 1 }
+        allocator.release(body)
+        #expect(allocator.liveBytes == 0)
+        var steps = 0
+        while allocator.hasRetired {
+            allocator.sweep()
+            steps += 1
+        }
+        #expect(steps >= 1 + more / BodyAllocator.sweptBytes)
+        // The system's allocator is whole afterwards.
+        for _ in 0..<3 {
+            let next = allocator.allocate(BodyAllocator.sweptBytes * 2)
+            let body = try #require(next)
+            for index in stride(from: 0, to: body.count, by: 1000) { body.mutableBytes[index] = 2 }
+            allocator.release(body)
+        }
+    }
+
     @Test(arguments: 1...10)
     func bodiesNeverOverlap(_ seed: UInt64) throws {
         var allocator = BodyAllocator()
