@@ -2,6 +2,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <malloc.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -48,4 +49,8 @@ int clinux_signal_descriptor(const sigset_t *set) {
 int clinux_next_signal(int descriptor) {
     struct signalfd_siginfo info;
     return read(descriptor, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}
+
+void clinux_map_large_allocations(void) {
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }

@@ -39,4 +39,9 @@ uint32_t clinux_crc32c(uint32_t crc, const void *bytes, size_t count);
 /// The same without that instruction, for machines that lack it; the tests compare the two.
 uint32_t clinux_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
+/// Lets malloc map every allocation of 128 KiB or more by itself, so that freeing it gives it back to the system.
+///
+/// Without this the limit rises to the largest one freed so far, and large bodies stay in the heap when they are gone.
+void clinux_map_large_allocations(void);
+
 #endif
