@@ -77,7 +77,7 @@ let package = Package(
         program(
             "trellisd",
             ["TrellisCore", "TrellisServer", "TrellisConfiguration", argumentParser, logging] + builtInPlugins),
-        program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
+        program("trellis", [argumentParser]),
 
         tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
         tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit"] + builtInPlugins),
