@@ -90,13 +90,13 @@ extension Engine {
     }
 
     private mutating func setTimer(_ source: TimerEntry.Source, at time: Instant, place: UInt32) {
-        // A copy of the pointer: Swift 6.3.1 fails to compile the property itself under the thread sanitizer.
-        let timers = timers
+        // The thread sanitizer's instrumentation of `timers.pointee` breaks the compiler (6.3.1) without the copy.
+        let heap = timers
         if place == none {
             guard time != .never else { return }
-            timers.pointee.insert(TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
+            heap.pointee.insert(TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
         } else {
-            timers.pointee.replace(at: place, with: TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
+            heap.pointee.replace(at: place, with: TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
         }
     }
 
@@ -118,8 +118,8 @@ extension Engine {
     /// Takes a connection or a tube out of the heap.
     mutating func disarm(_ place: inout UInt32) {
         guard place != none else { return }
-        let timers = timers
-        timers.pointee.remove(at: place) { rememberPlace($0, $1) }
+        let heap = timers
+        heap.pointee.remove(at: place) { rememberPlace($0, $1) }
         place = none
     }
 
