@@ -3,13 +3,13 @@
 # Optimised programs live apart from the debug build, so that neither throws the other away.
 RELEASE := swift build -c release --scratch-path .build-release
 
-ifneq ($(filter run build test check soak bench,$(MAKECMDGOALS)),)
+ifneq ($(filter run build test check format soak bench,$(MAKECMDGOALS)),)
 ifeq ($(shell command -v swift),)
 $(error Trellis needs the Swift 6.2+ toolchain: https://swift.org/install; `swift` is not on the PATH)
 endif
 endif
 
-.PHONY: help run build test check soak bench clean
+.PHONY: help run build test check format soak bench clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,9 @@ test: ## Run the whole suite
 check: ## Run the quick checks: format, build, tidy
 	@.ci/setup build
 	@.ci/suite check
+
+format: ## Lay out the Swift sources
+	@swift format --in-place -r -p Sources Plugins Tests Benchmarks Package.swift
 
 soak: ## Run the long variants: many seeds, ten minutes for each fuzzer
 	@.ci/setup test

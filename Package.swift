@@ -71,12 +71,13 @@ let package = Package(
         source("TrellisWire", ["TrellisCore"]),
         source("TrellisConfiguration", ["TrellisCore", yams]),
         source("TrellisSockets", ["TrellisCore", "CLinux"]),
+        source("TrellisFiles", ["CLinux"]),
         source("TrellisServer", ["TrellisCore", "TrellisWire", "TrellisSockets", "CLinux", logging]),
         source("TrellisTestKit", ["TrellisCore", "TrellisWire"]),
         program(
             "trellisd",
             ["TrellisCore", "TrellisServer", "TrellisConfiguration", argumentParser, logging] + builtInPlugins),
-        program("trellis", ["TrellisCore", "TrellisWire", "CLinux", argumentParser]),
+        program("trellis", [argumentParser]),
 
         tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
         tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit"] + builtInPlugins),
@@ -95,12 +96,16 @@ let package = Package(
                 "UnixTransport", logging,
             ]),
         tests("Tidy", []),
+        tests("TrellisFilesTests", ["TrellisFiles", "CLinux"]),
         tests(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
         tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),
         tests("trellisdTests", ["trellisd", "TrellisConfiguration", "TrellisCore", argumentParser, logging]),
 
         .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
-        tests("Compatibility", ["LiveServer", "trellisd"]),
+        tests("Compatibility", ["LiveServer", "TrellisTestKit", "trellisd"]),
+        tests(
+            "Clients", ["LiveServer", "trellis", "trellisd"],
+            exclude: ["greenstalk_client.py", "pheanstalk_client.php"]),
     ]
 )

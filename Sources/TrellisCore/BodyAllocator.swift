@@ -6,8 +6,7 @@ import Glibc
 ///
 /// Small bodies come from chunks of 256 KiB that hold blocks of one size each; a chunk whose last block is given back
 /// returns to the system, so a queue that has drained keeps nothing. Blocks step by 8 bytes up to 256 and by a quarter
-/// of a power of two up to 64 KiB. Larger bodies are the matter of
-/// `LargeMemory`.
+/// of a power of two up to 64 KiB. Larger bodies are the matter of `LargeMemory`.
 ///
 /// Cost: a few instructions for small bodies; no call of the system but for a new chunk.
 public struct BodyAllocator: ~Copyable {

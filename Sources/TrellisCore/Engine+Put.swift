@@ -37,13 +37,14 @@ extension Engine {
 
     /// The body of the put whose line was read last on the connection.
     ///
-    /// Takes over the caller's reference.
+    /// It has the size that the line announced. Takes over the caller's reference.
     public mutating func completePut(_ connection: ConnectionID, body: Body, endsWithCRLF: Bool) {
         let session = open(connection)
         let slot = session.pointee.incoming
         precondition(slot != none, "a body came without a put line")
         session.pointee.incoming = none
         let job = jobs[slot]
+        precondition(body.count == Int(job.pointee.place), "a body hasn't the size that its put line announced")
         let tube = tubes[job.pointee.tube.index]
         let refusal: Reply? =
             if !endsWithCRLF { .expectedCRLF } else if isDraining {

@@ -103,6 +103,7 @@ extension Engine {
 
     /// From ready, as the scheduler's pick: to the worker, who is answered.
     mutating func give(_ slot: UInt32, to client: UInt32) {
+        precondition(jobs[slot].pointee.state == .ready, "the scheduler picked a job that isn't ready")
         scheduler.reserved(readyJob(slot))
         countOutReady(slot)
         startReservation(slot, client)
@@ -114,6 +115,8 @@ extension Engine {
         let session = sessions[client]
         job.pointee.state = .reserved
         job.pointee.link = client
+        sequence += 1
+        job.pointee.sequence = sequence
         job.pointee.counters.reserves &+= 1
         tubes[job.pointee.tube.index].pointee.reserved += 1
         totals.reserved += 1

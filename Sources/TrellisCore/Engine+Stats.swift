@@ -106,16 +106,12 @@ extension Engine {
         text.add("total-jobs", tube.pointee.totalJobs)
         text.add("current-using", tube.pointee.using)
         text.add("current-watching", tube.pointee.watching)
-        var waiting: UInt64 = 0
-        for place in 0..<UInt32(tube.pointee.waitingSets.count) {
-            waiting += UInt64(watchSets[tube.pointee.waitingSets[place].set].pointee.waiting)
-        }
-        text.add("current-waiting", waiting)
+        text.add("current-waiting", tube.pointee.waiting)
         text.add("cmd-delete", tube.pointee.deletes)
         text.add("cmd-pause-tube", tube.pointee.pauses)
         text.add("pause", tube.pointee.pauseSeconds)
         let left = tube.pointee.isPaused ? tube.pointee.pausedUntil.nanoseconds - now.nanoseconds : 0
-        text.add("pause-time-left", seconds(left))
+        text.add("pause-time-left", max(0, seconds(left)))
         return text.bytes
     }
 

@@ -6,23 +6,38 @@ extension Engine {
     ///
     /// Call it once, before anything else.
     ///
+    /// Throws what the store throws, `corrupt` where it breaks the rules for ids, and `fatal` where there is no memory.
+    ///
     /// Every job comes back ready, delayed by what is left of its delay (never more than the delay itself, whatever the
     /// wall clock did), or buried in its place.
     public mutating func recover() throws(StorageError) {
         var buried: [UInt32] = []
-        var hasMemory = true
+        var fault: StorageError?
         let highest = try storage.recover { stored, note in
-            guard hasMemory, let slot = jobs.allocate(), let body = bodies.copy(stored.body) else {
-                hasMemory = false
+            fault = fault ?? self.fault(ofID: stored.id)
+            guard fault == nil else { return }
+            guard let slot = jobs.allocate(), let body = bodies.copy(stored.body) else {
+                fault = .fatal("the system has no memory for the stored jobs; free some and start again")
                 return
             }
             place(stored, note, body, slot)
             if stored.state == .buried { buried.append(slot) }
         }
-        guard hasMemory else { throw .fatal("the system has no memory for the stored jobs; free some and start again") }
+        if highest.rawValue > Self.largestStoredID.rawValue { fault = fault ?? self.fault(ofID: highest) }
+        if let fault { throw fault }
         buried.sort { jobs[$0].pointee.sequence < jobs[$1].pointee.sequence }
         for slot in buried { makeBuried(slot) }
-        nextJobID = max(nextJobID, highest.rawValue &+ 1)
+        nextJobID = max(nextJobID, highest.rawValue + 1)
+    }
+
+    /// Counting from 1 never comes near it: an id beyond is damage, and the ids that are left might run out.
+    private static var largestStoredID: JobID { JobID(1 << 62) }
+
+    private func fault(ofID id: JobID) -> StorageError? {
+        if id.rawValue == 0 || id > Self.largestStoredID {
+            return .corrupt("the store gave the impossible job id \(id.rawValue)")
+        }
+        return index.slot(of: id) == nil ? nil : .corrupt("the store gave the job \(id.rawValue) twice")
     }
 
     private mutating func place(_ stored: StoredJob, _ note: StorageNote, _ body: Body, _ slot: UInt32) {

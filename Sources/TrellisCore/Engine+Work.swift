@@ -3,8 +3,15 @@
 /// Work that would hold up everybody else if it were done at once.
 enum LongWork {
     case kick(Kick)
-    /// A closed connection, by its index, that still has jobs.
-    case closing(UInt32)
+    case closing(Closing)
+}
+
+/// A closed connection that still has jobs.
+struct Closing {
+    /// The index of the connection.
+    var client: UInt32
+    /// The slots of the jobs, the one to give back next at the end.
+    var slots: [UInt32]
 }
 
 /// A kick of more jobs than fit into one step.
@@ -19,6 +26,10 @@ struct Kick {
     var isOfBuried: Bool
     /// The newest change at the beginning: jobs buried or delayed by a later one aren't touched.
     var boundary: UInt64
+    /// How many newer delayed jobs that are due before the older ones a step may put aside.
+    ///
+    /// Doubled when it didn't suffice: a kick ends, however many jobs others delay meanwhile.
+    var newerAtMost: Int
 }
 
 extension Engine {
@@ -32,8 +43,8 @@ extension Engine {
         if bodies.large.hasRetired { bodies.large.sweep() }
         guard !work.isEmpty else { return }
         switch work.removeFirst() {
-        case .closing(let client):
-            if !giveBackJobs(of: client, atMost: limits.jobsPerStep) { work.append(.closing(client)) }
+        case .closing(var closing):
+            if !giveBackJobs(&closing, atMost: limits.jobsPerStep) { work.append(.closing(closing)) }
         case .kick(var kick):
             if advance(&kick) {
                 tubes[kick.tube].pointee.pins -= 1
@@ -55,7 +66,8 @@ extension Engine {
         let present = isOfBuried ? tube.pointee.buried : UInt32(tube.pointee.delays.count)
         var kick = Kick(
             client: ConnectionID(index: client, generation: session.pointee.generation), tube: session.pointee.used,
-            left: min(bound, present), isOfBuried: isOfBuried, boundary: sequence)
+            left: min(bound, present), isOfBuried: isOfBuried, boundary: sequence,
+            newerAtMost: limits.jobsPerStep)
         if advance(&kick) {
             push(.kicked(kick.kicked), to: client)
             return .next
@@ -80,9 +92,10 @@ extension Engine {
     ///
     /// True when it is done.
     private mutating func advance(_ kick: inout Kick) -> Bool {
-        let end = kick.kicked + min(kick.left, UInt32(limits.jobsPerStep))
-        kick.left -= end - kick.kicked
+        let start = kick.kicked
+        let end = start + min(kick.left, UInt32(limits.jobsPerStep))
         let isDone = kick.isOfBuried ? advanceBuried(&kick, to: end) : advanceDelayed(&kick, to: end)
+        kick.left -= kick.kicked - start
         return isDone || kick.left == 0
     }
 
@@ -98,9 +111,7 @@ extension Engine {
 
     private mutating func advanceDelayed(_ kick: inout Kick, to end: UInt32) -> Bool {
         var newer: [(slot: UInt32, deadline: Instant)] = []
-        while kick.kicked < end, newer.count < limits.jobsPerStep,
-            let first = tubes[kick.tube].pointee.delays.first
-        {
+        while kick.kicked < end, newer.count < kick.newerAtMost, let first = tubes[kick.tube].pointee.delays.first {
             if jobs[first.slot].pointee.sequence <= kick.boundary {
                 kickOne(first.slot)
                 kick.kicked += 1
@@ -109,8 +120,10 @@ extension Engine {
                 newer.append((first.slot, first.deadline))
             }
         }
+        let hasSeenAll = tubes[kick.tube].pointee.delays.isEmpty
+        if newer.count == kick.newerAtMost { kick.newerAtMost *= 2 }
         for job in newer { enterDelays(job.slot, until: job.deadline) }
-        return kick.kicked < end
+        return hasSeenAll
     }
 
     /// Makes a buried or delayed job ready.

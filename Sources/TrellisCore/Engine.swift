@@ -5,7 +5,7 @@
 /// The engine is one serial owner of all state. It knows no file, socket, clock or thread: commands and times go in,
 /// effects come out, and the same commands and times give the same effects. It knows connections by id only.
 ///
-/// One turn: `advance(to:)`; any number of `connect`, `perform`, `completePut`, `disconnect`; `step` while `hasWork`;
+/// One turn: `advance(to:)`; any number of `connect`, `perform`, `completePut`, `disconnect`; one `step` if `hasWork`;
 /// `commit`. Effects can be taken out with `nextEffect` at any time; replies may be let out when the store says that
 /// what was appended before is safe.
 ///
@@ -86,11 +86,34 @@ public struct Engine: ~Copyable {
         makeDefaults()
     }
 
+    /// Bodies that somebody still holds go with it: release them before.
     deinit {
         timers.pointee.deallocate()
         timers.deallocate()
         for index in 0..<tubes.end where tubes[index].pointee.isNeeded || index == 0 {
             Self.dismantle(tubes[index])
+        }
+        // The heap of a connection that is gone has no memory.
+        for index in 0..<sessions.end { sessions[index].pointee.reservations.deallocate() }
+        for first in setsByHash.values {
+            var set = first
+            while set != none {
+                watchSets[set].pointee.deallocate()
+                set = watchSets[set].pointee.nextSameHash
+            }
+        }
+        Self.releaseBodies(bodies, ofJobs: index, in: jobs, ofReplies: effects)
+    }
+
+    private static func releaseBodies(
+        _ bodies: consuming BodyAllocator, ofJobs index: borrowing JobIndex, in jobs: borrowing JobSlab,
+        ofReplies effects: consuming EffectQueue
+    ) {
+        index.forEachSlot { slot in
+            if let body = jobs[slot].pointee.body { bodies.release(body) }
+        }
+        while let effect = effects.popFirst() {
+            if let body = effect.reply.body { bodies.release(body) }
         }
     }
 

@@ -14,7 +14,8 @@ public struct JobID: Hashable, Comparable, Sendable, BitwiseCopyable {
 
 /// The place of a job in the engine's slab: small, dense and reused after the job is gone.
 ///
-/// A scheduler may index arrays of its own by it, from a job's `ready` to the call that takes it out.
+/// A scheduler may index arrays of its own by it, from a job's `ready` until it is `removed` or its reservation is
+/// `finished`.
 public struct JobSlot: Hashable, Sendable, BitwiseCopyable {
     /// The index, from 0.
     public let index: UInt32

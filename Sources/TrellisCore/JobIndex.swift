@@ -80,6 +80,14 @@ struct JobIndex: ~Copyable {
         if capacity > Self.smallest && used * 8 < capacity { rebuild(capacity / 2) }
     }
 
+    /// The slots of all live jobs, in no order that means anything.
+    func forEachSlot(_ body: (UInt32) -> Void) {
+        for place in 0..<capacity {
+            guard let page = entries[place].page else { continue }
+            for offset in 0..<64 where page.pointee.slots[offset] != none { body(page.pointee.slots[offset]) }
+        }
+    }
+
     private func home(_ number: UInt64) -> Int {
         // Fibonacci hashing: the upper bits of the product with 2^64 divided by the golden ratio (Knuth, volume 3, 6.4).
         Int(truncatingIfNeeded: (number &* 0x9E37_79B9_7F4A_7C15) >> 32) & (capacity - 1)

@@ -17,7 +17,7 @@ struct JobRecord {
     var id: JobID
     /// When the put line was read.
     var createdAt: Instant
-    /// The number of the change that brought the job to its state.
+    /// The number of the change that brought the job to its state, a reservation included.
     var sequence: UInt64
     /// One reference is held for the record.
     ///

@@ -39,6 +39,6 @@ public struct EngineLimits: Sendable {
     ) {
         self.jobBytes = jobBytes
         self.memoryBytes = memoryBytes
-        self.jobsPerStep = jobsPerStep
+        self.jobsPerStep = max(1, jobsPerStep)
     }
 }

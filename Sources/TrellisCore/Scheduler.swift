@@ -57,7 +57,8 @@ public enum ReservationOutcome: Sendable {
 /// `pick` must pass over tubes that aren't. Tubes begin eligible.
 ///
 /// The calling order is a law: for one job `ready`, then either `removed` or `reserved`; after `reserved`, `finished`
-/// when the reservation ends. After that the job may become ready again. `tubeOpened` comes before all else of a tube,
+/// when the reservation ends. A job that a worker reserves by its id is `removed` if it was ready, and `finished` in the
+/// end all the same: who counts jobs in service must expect a `finished` without a `reserved`. After that the job may become ready again. `tubeOpened` comes before all else of a tube,
 /// `tubeClosed` when nothing of it is left; an index is used again after that.
 ///
 /// *To implement it:* no I/O, no clock, no randomness but what is passed in; the same calls must give the same answers.

@@ -170,7 +170,7 @@ public protocol Storage: AnyObject {
 
     /// Gives every live job, once, in any order, and answers the highest id ever given out (0 for none).
     ///
-    /// `deliver` answers the note that the engine keeps with the job: the store passes its own, and the engine keeps it.
+    /// `deliver` takes a job and the note that the engine is to keep with it. Ids are at least 1 and at most 2^62.
     func recover(_ deliver: (StoredJob, StorageNote) -> Void) throws(StorageError) -> JobID
 
     /// Whether a put of a body of so many bytes into a tube with a name of so many bytes fits. Called before anything

@@ -27,9 +27,6 @@ struct Table<Record>: ~Copyable {
         pages[Int(index) / Self.perPage] + Int(index) % Self.perPage
     }
 
-    /// Whether an index was ever given out.
-    func contains(_ index: UInt32) -> Bool { index < untouched }
-
     /// Makes a record and answers its index.
     mutating func allocate(_ record: (UInt32) -> Record) -> UInt32 {
         let index: UInt32

@@ -2,7 +2,8 @@
 
 /// Everything that happens because time passes.
 extension Engine {
-    /// How many events one call of `advance` handles at most; what else is due follows in the next turn.
+    /// How many events one call of `advance` handles, and entries that came up too early it sets right, at most; what
+    /// else is due follows in the next turn.
     static var eventsPerTurn: Int { 10_000 }
 
     /// Sets the time of the turn and handles what is due: delays, times to run, reserve timeouts, pauses.
@@ -15,21 +16,24 @@ extension Engine {
         wallOffset = moment.wallNanoseconds - now.nanoseconds
         var handled = 0
         while let next = timers.pointee.first, next.time <= now, handled < Self.eventsPerTurn {
-            let event: Instant
-            switch next.source {
-            case .session(let index): event = sessions[index].pointee.nextEvent
-            case .tube(let index): event = tubes[index].pointee.nextEvent
-            }
+            handled += 1
+            let event = nextEvent(of: next.source)
             guard event == next.time else {
                 // The entry was a lower bound: put it where it belongs, or drop it.
                 retime(next.source, to: event)
                 continue
             }
-            switch next.source {
-            case .session(let index): handleEvent(ofSession: index)
-            case .tube(let index): handleEvent(ofTube: index)
+            switch next.source.kind {
+            case .session: handleEvent(ofSession: next.source.index)
+            case .tube: handleEvent(ofTube: next.source.index)
             }
-            handled += 1
+        }
+    }
+
+    private func nextEvent(of source: TimerEntry.Source) -> Instant {
+        switch source.kind {
+        case .session: sessions[source.index].pointee.nextEvent
+        case .tube: tubes[source.index].pointee.nextEvent
         }
     }
 
@@ -86,22 +90,24 @@ extension Engine {
     }
 
     private mutating func setTimer(_ source: TimerEntry.Source, at time: Instant, place: UInt32) {
+        // The thread sanitizer's instrumentation of `timers.pointee` breaks the compiler (6.3.1) without the copy.
+        let heap = timers
         if place == none {
             guard time != .never else { return }
-            timers.pointee.insert(TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
+            heap.pointee.insert(TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
         } else {
-            timers.pointee.replace(at: place, with: TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
+            heap.pointee.replace(at: place, with: TimerEntry(time: time, source: source)) { rememberPlace($0, $1) }
         }
     }
 
     private mutating func retime(_ source: TimerEntry.Source, to time: Instant) {
         if time == .never {
-            switch source {
-            case .session(let index):
-                let session = sessions[index]
+            switch source.kind {
+            case .session:
+                let session = sessions[source.index]
                 disarm(&session.pointee.timerPlace)
-            case .tube(let index):
-                let tube = tubes[index]
+            case .tube:
+                let tube = tubes[source.index]
                 disarm(&tube.pointee.timerPlace)
             }
         } else {
@@ -112,14 +118,15 @@ extension Engine {
     /// Takes a connection or a tube out of the heap.
     mutating func disarm(_ place: inout UInt32) {
         guard place != none else { return }
-        timers.pointee.remove(at: place) { rememberPlace($0, $1) }
+        let heap = timers
+        heap.pointee.remove(at: place) { rememberPlace($0, $1) }
         place = none
     }
 
     private func rememberPlace(_ entry: TimerEntry, _ place: UInt32) {
-        switch entry.source {
-        case .session(let index): sessions[index].pointee.timerPlace = place
-        case .tube(let index): tubes[index].pointee.timerPlace = place
+        switch entry.source.kind {
+        case .session: sessions[entry.source.index].pointee.timerPlace = place
+        case .tube: tubes[entry.source.index].pointee.timerPlace = place
         }
     }
 }

@@ -12,6 +12,8 @@ struct TubeRecord {
     var using: UInt32 = 0
     /// Connections that watch it.
     var watching: UInt32 = 0
+    /// Those of them that wait.
+    var waiting: UInt32 = 0
     /// Long work that still needs it.
     var pins: UInt32 = 0
     /// All its jobs that a client could see.

@@ -25,6 +25,7 @@ extension Engine {
         }
         set.pointee.lastWaiter = index
         set.pointee.waiting += 1
+        for tube in set.pointee.list { tubes[tube.index].pointee.waiting += 1 }
         if set.pointee.enlisted != set.pointee.count { enlist(session.pointee.watched) }
         armSession(index)
     }
@@ -44,6 +45,7 @@ extension Engine {
             set.pointee.lastWaiter = session.pointee.earlierWaiter
         }
         set.pointee.waiting -= 1
+        for tube in set.pointee.list { tubes[tube.index].pointee.waiting -= 1 }
         session.pointee.isWaiting = false
         session.pointee.waitDeadline = .never
         waitingCount -= 1

@@ -3,9 +3,7 @@
 import LiveServer
 import Testing
 
-/// The counters of the whole server.
-///
-/// Each test has a server of its own, so that nobody else moves them.
+/// The counters of the whole server; each test has one of its own, so that nobody else moves them.
 @Suite
 struct CounterTests {
     @Test(.server, arguments: Route.allCases)
@@ -106,7 +104,7 @@ struct CounterTests {
         try worker.reserve(1)
         try worker.reserve(2)
         #expect(try counts() == [3, 1, 1, 0])
-        worker.send("reserve-with-timeout 2\r\n")
+        worker.send("reserve-with-timeout 4\r\n")
         try waitUntilWaiting(1, on: "default", seenBy: observer)
         #expect(try counts() == [3, 1, 1, 1])
         try worker.expect("TIMED_OUT\r\n")
@@ -148,7 +146,7 @@ struct CounterTests {
     func uptimeGoesOn(over route: Route) throws {
         let client = try connect(route)
         let early = try client.statistics()
-        #expect((0...10).contains(early.number("uptime")))
+        #expect((0...60).contains(early.number("uptime")))
         pause(seconds: 1.5)
         let late = try client.statistics()
         #expect(late.number("uptime") > early.number("uptime"))

@@ -77,6 +77,8 @@ final class DifferentialRun {
 
     /// Sends a step to both servers and compares what comes.
     private func perform(_ step: DifferentialStep, _ number: Int) throws {
+        // One of the known differences: the reference doesn't answer a line whose CR is byte 224.
+        if step.text.split(separator: "\r\n").contains(where: { $0.utf8.count == 223 }) { return }
         note(number, quoted(step.text.utf8))
         if step.isPlain, step.text.utf8.count > 1, stream.chance(10) {
             let bytes = Array(step.text.utf8)
@@ -92,7 +94,7 @@ final class DifferentialRun {
             try settle()
             connections[number].waiting = command
         } else {
-            for _ in 0..<step.replies { try compareReply(command, number) }
+            for _ in 0..<step.replies { try compareReply(number) }
         }
         if step.closes {
             try expectEnds(number)
@@ -115,14 +117,13 @@ final class DifferentialRun {
                 throw failure("only \(who) serves connection \(number), which waits in \(quoted(command.utf8))")
             }
             connections[number].waiting = nil
-            try compareReply(command, number)
+            try compareReply(number)
         }
     }
 
-    /// Two round trips on connections of their own: what was sent before has been worked off then, and its replies have
-    /// been written.
+    /// Makes two round trips on connections of their own.
     ///
-    /// The command moves no counter.
+    /// What was sent before has been worked off then, and its replies have been written. The command moves no counter.
     private func settle() throws {
         for _ in 0..<2 {
             for observer in [observers.ours, observers.theirs] { try observer.call("barrier", "UNKNOWN_COMMAND") }
@@ -134,7 +135,7 @@ final class DifferentialRun {
         connections[number].theirs.send(bytes: bytes)
     }
 
-    private func compareReply(_ command: String, _ number: Int) throws {
+    private func compareReply(_ number: Int) throws {
         let our: DifferentialReply
         let their: DifferentialReply
         do {
@@ -148,14 +149,8 @@ final class DifferentialRun {
             throw failure("no good reply of ours: \(error); the reference: \(their.description)")
         }
         note(number, "    -> " + their.description)
-        // In a batch it isn't known which command a reply belongs to, so all of them are asked about.
-        guard our != their else { return learn(our, number) }
-        let lines = command.split(separator: "\r\n").map { String($0) }
-        let reasons: [String?] = lines.map { KnownDifference.unknown($0, ours: our, theirs: their) }
-        if !reasons.contains(nil) {
-            throw failure(
-                "\(reasons.compactMap { $0 }.first ?? "the replies differ")\n  ours:      \(our.description)\n  reference: \(their.description)"
-            )
+        if let reason = KnownDifference.unknown(ours: our, theirs: their) {
+            throw failure("\(reason)\n  ours:      \(our.description)\n  reference: \(their.description)")
         }
         learn(our, number)
     }
@@ -230,6 +225,7 @@ final class DifferentialRun {
     }
 
     private func note(_ number: Int, _ text: String) {
+        let text = text.count > 300 ? "\(text.prefix(300))... (\(text.count))" : text
         log.append("  #\(stepNumber) [\(number)] \(text)")
         if log.count > 400 { log.removeFirst(200) }
     }

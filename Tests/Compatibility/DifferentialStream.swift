@@ -1,19 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-/// Random numbers that a seed fixes (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
+import TrellisTestKit
 
 /// What one step of a differential run sends on one connection.
 struct DifferentialStep {
@@ -37,10 +24,9 @@ struct DifferentialStep {
 struct DifferentialStream {
     /// The largest body that the servers take; small, so that too big ones are cheap.
     static let jobSize = 200
-    /// Connections that may wait in `reserve`.
+    /// How many connections may wait in `reserve`.
     ///
-    /// Their watch lists have no tube in common, because the reference doesn't keep the order of several that wait on
-    /// one.
+    /// Their watch lists have no tube in common, because the reference doesn't keep the order of several that wait on one.
     static let workers = 3
     /// All connections.
     static let connections = 6
@@ -66,11 +52,11 @@ struct DifferentialStream {
 
     // MARK: - Choices
 
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+    mutating func chance(_ percent: Int) -> Bool { random.chance(percent: percent) }
 
-    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &random) }
+    mutating func below(_ bound: Int) -> Int { random.below(bound) }
 
-    private mutating func pick<T>(_ choices: [T]) -> T { choices[Int.random(in: 0..<choices.count, using: &random)] }
+    private mutating func pick<T>(_ choices: [T]) -> T { random.one(of: choices) }
 
     private mutating func spaces() -> String { chance(5) ? String(repeating: " ", count: 1 + below(4)) : " " }
 

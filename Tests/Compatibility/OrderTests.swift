@@ -48,7 +48,7 @@ struct OrderTests {
         let first = try holder.put(priority: 9, ttr: 1)
         let second = try holder.put(priority: 9)
         try holder.reserve(first)
-        pause(seconds: 1.8)
+        try waitForState("ready", of: first, seenBy: worker)
         try worker.reserve(first)
         try worker.reserve(second)
     }

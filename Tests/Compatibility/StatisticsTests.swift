@@ -81,18 +81,15 @@ struct StatisticsTests {
         #expect(try client.statistics("stats-job \(try client.put())")["tube"] == "\"\(name)\"")
     }
 
-    @Test(.since113, arguments: Route.allCases)
+    @Test(.since113, .server, arguments: Route.allCases)
     func statsJobIsWrittenToTheByte(over route: Route) throws {
         let client = try connect(route)
-        let tube = newTube()
-        try client.call("use \(tube)", "USING \(tube)")
-        let id = try client.put(priority: 7, delay: 0, ttr: 30)
         let text = """
-            ---\nid: \(id)\ntube: "\(tube)"\nstate: ready\npri: 7\nage: 0\ndelay: 0\nttr: 30\ntime-left: 0\nfile: 0
+            ---\nid: 1\ntube: "default"\nstate: ready\npri: 7\nage: 0\ndelay: 0\nttr: 30\ntime-left: 0\nfile: 0
             reserves: 0\ntimeouts: 0\nreleases: 0\nburies: 0\nkicks: 0\n
             """
-        client.send("stats-job \(id)\r\n")
-        try client.expect("OK \(text.utf8.count)\r\n\(text)\r\n")
+        client.send("put 7 0 30 1\r\nx\r\nstats-job 1\r\n")
+        try client.expect("INSERTED 1\r\nOK \(text.utf8.count)\r\n\(text)\r\n")
     }
 
     @Test(.since113, arguments: Route.allCases)

@@ -4,10 +4,10 @@ import LiveServer
 import Synchronization
 import Testing
 
-/// Starts a server before what it is put on and stops it after: on a suite, one for all its tests; on a test, one for
-/// each of its cases.
+/// Starts a server before what it is put on and stops it after.
 ///
-/// The tests run on threads of their own, since they block.
+/// On a suite, that is one for all its tests; on a test, one for each of its cases. The tests run on threads of their
+/// own, since they block.
 struct ServerTrait: SuiteTrait, TestTrait, TestScoping {
     @TaskLocal static var current: LiveServer?
 
@@ -81,6 +81,15 @@ private let tubeCounter = Atomic<Int>(0)
 
 /// A tube name that no other test has.
 func newTube() -> String { "tube-\(tubeCounter.wrappingAdd(1, ordering: .relaxed).newValue)" }
+
+/// Waits until the job is in the state.
+func waitForState(_ state: String, of id: Int, seenBy observer: Client) throws {
+    let deadline = monotonicSeconds() + Client.patience
+    while try observer.statistics("stats-job \(id)")["state"] != state {
+        guard monotonicSeconds() < deadline else { throw Unexpected("job \(id) never became \(state)") }
+        pause(seconds: 0.01)
+    }
+}
 
 /// Waits until the server has the client's `reserve`, by the count of clients that wait on the tube.
 func waitUntilWaiting(_ count: Int, on tube: String, seenBy observer: Client) throws {

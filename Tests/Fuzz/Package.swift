@@ -18,5 +18,13 @@ let package = Package(
                 .product(name: "TrellisCore", package: "trellis"),
                 .product(name: "TrellisWire", package: "trellis"),
             ]),
+        .executableTarget(
+            name: "FuzzConfiguration",
+            dependencies: [
+                "CFuzzer",
+                .product(name: "TrellisConfiguration", package: "trellis"),
+                .product(name: "TrellisCore", package: "trellis"),
+                .product(name: "TrellisPlugins", package: "trellis"),
+            ]),
     ]
 )

@@ -16,15 +16,24 @@ public final class ChildProcess: Sendable {
     /// - Parameters:
     ///   - arguments: The path of the program, then what it is given.
     ///   - log: The file for its output; made anew.
+    ///   - errors: The file for its standard error; where there is none, that goes to the log too.
     ///   - input: The file that it reads as its standard input.
-    public init(_ arguments: [String], log: String, input: String = "/dev/null") throws(Unexpected) {
+    ///   - environment: Variables (`NAME=value`) that it has besides those of the test.
+    public init(
+        _ arguments: [String], log: String, errors: String? = nil, input: String = "/dev/null",
+        environment: [String] = []
+    ) throws(Unexpected) {
         guard let program = arguments.first else { throw Unexpected("no program to start") }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
+        if let errors {
+            posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        } else {
+            posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
+        }
         // The threads of the test runner may block signals, and the child would inherit that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -36,8 +45,18 @@ public final class ChildProcess: Sendable {
         var vector: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
         vector.append(nil)
         defer { for pointer in vector { free(pointer) } }
+        // The first of two variables with one name holds.
+        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { (word: String) in strdup(word) }
+        defer { for pointer in variables.prefix(environment.count) { free(pointer) } }
+        var next = environ
+        while let variable = next.pointee {
+            // Those of the test run (how many seeds) would be errors to the server.
+            if strncmp(variable, "TRELLIS_", 8) != 0 { variables.append(variable) }
+            next += 1
+        }
+        variables.append(nil)
         var child = pid_t()
-        let status = posix_spawnp(&child, program, &actions, &attributes, vector, environ)
+        let status = posix_spawnp(&child, program, &actions, &attributes, vector, variables)
         guard status == 0 else {
             throw Unexpected("can't start \(program): \(String(cString: strerror(status)))")
         }
@@ -109,7 +128,7 @@ public func writeFile(_ path: String, _ text: String) throws(Unexpected) {
 
 /// A new folder below /tmp.
 ///
-/// Short, because the path of a Unix socket has at most 107 bytes.
+/// Its path is short, because that of a Unix socket has at most 107 bytes.
 public func makeTemporaryFolder() throws(Unexpected) -> String {
     var template = Array("/tmp/trellis-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw Unexpected("can't make a folder below /tmp") }

@@ -91,9 +91,7 @@ extension Client {
         }
         let text = String(decoding: try bytes(size, file, line), as: UTF8.self)
         try expect("\r\n", within: Client.patience, file, line)
-        guard text.hasSuffix("\n") else {
-            throw Unexpected("\(command): no newline at the end of the text", file, line)
-        }
+        guard text.hasSuffix("\n") else { throw Unexpected("\(command): the text ends in no newline", file, line) }
         return text.dropLast().split(separator: "\n", omittingEmptySubsequences: false).map { String($0) }
     }
 }

@@ -8,7 +8,7 @@ import Glibc
 public final class Client {
     /// How long a reply may take, in seconds, where the test doesn't say.
     ///
-    /// Far longer than any takes, so that a slow machine fails no test.
+    /// It is far longer than any takes, so that a slow machine fails no test.
     public static let patience = 20.0
 
     private let descriptor: Int32
@@ -64,7 +64,7 @@ public final class Client {
     /// Sends bytes as they are, all of them.
     ///
     /// Replies that come meanwhile are taken in, so that a long pipeline can't block both ends. A connection that the
-    /// server has closed swallows them: the next read tells.
+    /// server has closed swallows the bytes: the next read tells.
     public func send(bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
@@ -97,9 +97,7 @@ public final class Client {
     /// Closes the sending half.
     public func halfClose() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Closes the connection.
-    ///
-    /// What has come and wasn't read is lost.
+    /// Closes the connection; what has come and wasn't read is lost.
     public func close() {
         guard isOpen else { return }
         isOpen = false
@@ -114,19 +112,32 @@ public final class Client {
     ) throws(Unexpected) {
         let expected = Array(text.utf8)
         let deadline = monotonicSeconds() + seconds
-        while input.count - inputStart < expected.count {
-            let got = input[inputStart...]
-            guard expected.starts(with: got) else { break }
-            guard fill(until: deadline) else { break }
+        // A beginning that differs is told at once; a large text isn't compared again for each piece that comes.
+        var compared = 0
+        while compared < expected.count {
+            let count = min(expected.count, input.count - inputStart)
+            guard isInput(equalTo: expected, from: compared, to: count) else { break }
+            compared = count
+            guard compared == expected.count || fill(until: deadline) else { break }
+        }
+        if compared == expected.count {
+            inputStart += compared
+            return
         }
         let got = Array(input[inputStart...].prefix(expected.count))
-        guard got == expected else {
-            _ = fill(until: monotonicSeconds() + 0.2)
-            let all = Array(input[inputStart...].prefix(2000))
-            let why = isAtEnd ? ", then the end" : got.count < expected.count ? " in \(seconds) s" : ""
-            throw Unexpected("expected \(quoted(expected.prefix(2000))), got \(quoted(all))\(why)", file, line)
+        _ = fill(until: monotonicSeconds() + 0.2)
+        let all = Array(input[inputStart...].prefix(2000))
+        let why = isAtEnd ? ", then the end" : got.count < expected.count ? " in \(seconds) s" : ""
+        throw Unexpected("expected \(quoted(expected.prefix(2000))), got \(quoted(all))\(why)", file, line)
+    }
+
+    private func isInput(equalTo expected: [UInt8], from start: Int, to end: Int) -> Bool {
+        input.withUnsafeBytes { input in
+            expected.withUnsafeBytes { expected in
+                guard let input = input.baseAddress, let expected = expected.baseAddress else { return start == end }
+                return memcmp(input + inputStart + start, expected + start, end - start) == 0
+            }
         }
-        inputStart += expected.count
     }
 
     /// Sends a line and expects a line; both without their `\r\n`.
@@ -216,8 +227,9 @@ public final class Client {
         }
         let had = input.count
         while input.count == had {
-            let left = deadline - monotonicSeconds()
-            if left <= 0 || wait(for: Int16(POLLIN), seconds: left) == 0 { return false }
+            // Past the deadline too, what is there already is taken.
+            let left = max(0, deadline - monotonicSeconds())
+            if wait(for: Int16(POLLIN), seconds: left) == 0 { return false }
             takeIn()
             if isAtEnd { return false }
         }
@@ -227,7 +239,7 @@ public final class Client {
     private func wait(for events: Int16, seconds: Double) -> Int32 {
         var entry = pollfd(fd: descriptor, events: events, revents: 0)
         while true {
-            let status = poll(&entry, 1, Int32(seconds * 1000) + 1)
+            let status = poll(&entry, 1, Int32((seconds * 1000).rounded(.up)))
             if status >= 0 || errno != EINTR { return status }
         }
     }
@@ -236,7 +248,7 @@ public final class Client {
         withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 8) { buffer in
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
-                input.append(contentsOf: buffer[..<count])
+                input.append(contentsOf: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
                 isAtEnd = true
             }

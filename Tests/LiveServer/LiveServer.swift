@@ -12,9 +12,7 @@ public final class LiveServer: Sendable {
     public struct Settings: Sendable {
         /// The largest job body, in bytes.
         public var jobSize = 65_535
-        /// More keys of the `limits` section, as the configuration file has them.
-        ///
-        /// The reference doesn't get them.
+        /// More keys of the `limits` section, as the configuration file has them; the reference doesn't get them.
         public var limits: [String] = []
 
         /// The settings of a server about which nothing is special.
@@ -25,7 +23,9 @@ public final class LiveServer: Sendable {
     }
 
     /// What TRELLIS_TEST_SERVER says.
-    private static let override: String? = getenv("TRELLIS_TEST_SERVER").map { String(cString: $0) }
+    private static let override: String? = getenv("TRELLIS_TEST_SERVER").map { String(cString: $0) }.flatMap {
+        $0.isEmpty ? nil : $0
+    }
 
     /// Whether the tests run against the reference instead of Trellis.
     public static let isReference = override?.hasSuffix("beanstalkd") ?? false
@@ -46,9 +46,7 @@ public final class LiveServer: Sendable {
     private let folder: String
     private let catchesSigterm: Bool
 
-    /// Debian's beanstalkd, whatever TRELLIS_TEST_SERVER says.
-    ///
-    /// It is an error if the machine hasn't got it.
+    /// Debian's beanstalkd, whatever TRELLIS_TEST_SERVER says; an error if the machine hasn't got it.
     public static func reference(_ settings: Settings = Settings()) throws(Unexpected) -> LiveServer {
         let program = "/usr/bin/beanstalkd"
         guard fileExists(program) else {
@@ -66,19 +64,24 @@ public final class LiveServer: Sendable {
         folder = try makeTemporaryFolder()
         port = try Ports.next()
         socketPath = "\(folder)/t.sock"
-        let started =
-            if let reference {
-                try Self.startReference(reference, settings, port, folder)
-            } else {
-                try Self.startTrellis(Self.override ?? "\(Self.products)/trellisd", settings, port, folder)
-            }
-        processes = started
         catchesSigterm = reference == nil
+        do {
+            processes =
+                if let reference {
+                    try Self.startReference(reference, settings, port, folder)
+                } else {
+                    try Self.startTrellis(Self.override ?? "\(Self.products)/trellisd", settings, port, folder)
+                }
+        } catch {
+            removeFolder(folder)
+            throw error
+        }
         do {
             for route in Route.allCases { try waitUntilItAccepts(route) }
         } catch {
-            for process in started { process.signal(SIGKILL) }
-            for process in started { _ = process.waitForExit(seconds: 10) }
+            for process in processes { process.signal(SIGKILL) }
+            for process in processes { _ = process.waitForExit(seconds: 10) }
+            removeFolder(folder)
             throw error
         }
     }

@@ -10,7 +10,7 @@ public final class Threads: TaskExecutor {
     /// The one that tests use.
     public static let shared = Threads()
 
-    /// Runs the job on a thread of its own.
+    /// Starts a thread for it.
     public func enqueue(_ job: consuming ExecutorJob) {
         let work = Unmanaged.passRetained(Work(UnownedJob(job), self))
         var thread = pthread_t()

@@ -7,7 +7,7 @@ enum FileRules {
     /// Source files name their licence in the first line; where that line is taken, in the second.
     static func checkLicence(_ source: SourceText) -> [Violation] {
         let name = source.components.last ?? ""
-        let isCode = [".swift", ".c", ".h", ".py", ".sh", ".yaml"].contains { name.hasSuffix($0) }
+        let isCode = [".swift", ".c", ".h", ".py", ".sh"].contains { name.hasSuffix($0) }
         let isScript = source.lines.first?.hasPrefix("#!") == true
         guard isCode || isScript || name == "Makefile" else { return [] }
         let isFirstTaken = isScript || name == "Package.swift"

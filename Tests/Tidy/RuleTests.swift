@@ -164,7 +164,7 @@ struct RuleTests {
         #expect(FileRules.checkLicence(text("// swift-tools-version: 6.2\n", at: "Package.swift")).map(\.line) == [2])
         #expect(FileRules.checkLicence(text("#!/bin/sh\n# SPDX-License-Identifier: MIT\n", at: ".ci/run")).isEmpty)
         #expect(FileRules.checkLicence(text("#!/bin/sh\nset -e\n", at: ".ci/run")).map(\.line) == [2])
-        #expect(FileRules.checkLicence(text("x: 1\n", at: "config/trellis.yaml")).map(\.line) == [1])
+        #expect(FileRules.checkLicence(text("run:\n", at: "Makefile")).map(\.line) == [1])
         #expect(FileRules.checkLicence(text("# A page\n", at: "docs/a.md")).isEmpty)
     }
 

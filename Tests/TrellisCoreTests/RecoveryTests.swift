@@ -32,7 +32,7 @@ private final class ScriptedStorage: Storage {
                         StoredJob(
                             id: JobID(job.id), tube: BorrowedName(name), state: job.state, priority: job.priority,
                             delay: job.delay, ttr: 10, createdAt: job.createdAt, deadline: job.deadline,
-                            sequence: job.sequence, counters: JobCounters(), body: body), StorageNote(job.id * 10))
+                            sequence: job.sequence, counters: JobCounters(), body: body), StorageNote(job.id &* 10))
                 }
             }
         }
@@ -134,5 +134,26 @@ private final class ScriptedStorage: Storage {
         #expect(harness.perform(.peek(JobID(1)), client) == ["notFound"])
         storage.admits = true
         #expect(harness.put(client) == ["INSERTED 2"])
+    }
+
+    private func recover(from storage: ScriptedStorage) throws {
+        let harness = EngineHarness(storage: storage)
+        try withExtendedLifetime(harness) { try harness.engine.pointee.recover() }
+    }
+
+    @Test(arguments: [UInt64.max, UInt64.max - 1, 1 << 63] as [UInt64])
+    func idsThatLeaveNoneToGiveOutAreRefusedAtTheStart(_ id: UInt64) {
+        let storage = ScriptedStorage()
+        storage.highest = id
+        #expect(throws: StorageError.self) { try recover(from: storage) }
+        storage.highest = 0
+        storage.kept = [.init(id: id, state: .ready)]
+        #expect(throws: StorageError.self) { try recover(from: storage) }
+    }
+
+    @Test func jobThatIsDeliveredTwiceIsRefusedAtTheStart() {
+        let storage = ScriptedStorage()
+        storage.kept = [.init(id: 3, state: .ready), .init(id: 3, state: .buried)]
+        #expect(throws: StorageError.self) { try recover(from: storage) }
     }
 }

@@ -32,6 +32,13 @@ int clinux_signal_descriptor(const sigset_t *set);
 /// The number of the next signal of such a descriptor, 0 if there is none.
 int clinux_next_signal(int descriptor);
 
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of bytes, going on from the CRC of those before them (0 at the beginning).
+/// Uses the processor's instruction where there is one.
+uint32_t clinux_crc32c(uint32_t crc, const void *bytes, size_t count);
+
+/// The same without that instruction, for machines that lack it; the tests compare the two.
+uint32_t clinux_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
+
 /// Lets malloc map blocks of that size or more one by one from now on. It would else raise that size to that of any
 /// mapped block that is freed, up to 32 MiB, and what lies in its heap goes back to the system from the end only.
 void clinux_map_large_blocks(size_t bytes);

@@ -87,6 +87,10 @@ extension ReferenceModel {
         least(jobs.filter { $0.tube == tube && $0.state == .buried }) { Int64($0.burial) }
     }
 
+    func firstReserved(by client: Int) -> Job? {
+        least(jobs.filter { $0.holder == client }) { Int64($0.reservation) }
+    }
+
     func soonestReserved(by client: Int) -> Job? {
         least(jobs.filter { $0.holder == client }) { $0.deadline }
     }
@@ -134,8 +138,11 @@ extension ReferenceModel {
     mutating func give(_ id: UInt64, to client: Int) {
         guard let job = job(id) else { return }
         let deadline = later(job.ttr)
+        reservations += 1
+        let reservation = reservations
         change(job: id) {
             $0.state = .reserved
+            $0.reservation = reservation
             $0.holder = client
             $0.deadline = deadline
             $0.reserves += 1

@@ -48,6 +48,8 @@ public struct ReferenceModel: Sendable {
         var deadline: Int64 = 0
         /// The client that has reserved it.
         var holder: Int?
+        /// Reserved jobs of a client that is gone go back in this order.
+        var reservation = 0
         /// Buried jobs come out in this order.
         var burial = 0
         var reserves = 0
@@ -119,6 +121,8 @@ public struct ReferenceModel: Sendable {
     var clients: [Client] = []
     /// The names of waiting clients, first come first.
     var waiters: [Int] = []
+    /// How many reservations there were.
+    var reservations = 0
 
     var lastID: UInt64 = 0
     var lastBurial = 0
@@ -158,7 +162,7 @@ public struct ReferenceModel: Sendable {
         // unless it is watched too.
         if !client.watched.contains(client.used) { removeTubeIfUnneeded(client.used) }
         for tube in client.watched.reversed() { removeTubeIfUnneeded(tube) }
-        while let job = soonestReserved(by: name) { makeReady(job.id) }
+        while let job = firstReserved(by: name) { makeReady(job.id) }
         clientIndexes.free.append(client.index)
         return takeAnswers()
     }

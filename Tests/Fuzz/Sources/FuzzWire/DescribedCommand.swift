@@ -46,7 +46,7 @@ struct DescribedCommand: Equatable {
     }
 
     private init(_ word: String, name: BorrowedName? = nil, _ numbers: [UInt64] = [], isComplete: Bool = true) {
-        if let name { precondition(BorrowedName.isValid(name.bytes), "a name that is none") }
+        if let name { require(BorrowedName.isValid(name.bytes), "a name that is none") }
         self.word = word
         self.name = name.map { Array($0.bytes) }
         self.numbers = numbers
@@ -61,7 +61,7 @@ struct DescribedCommand: Equatable {
         for number in numbers { line += [UInt8(ascii: " ")] + Array("\(number)".utf8) }
         line.withUnsafeBytes { bytes in
             guard case .command(let again) = LineParser.parse(bytes), DescribedCommand(again) == self else {
-                preconditionFailure("not read again: \(self)")
+                fatalError("read as something else: \(self)")
             }
         }
     }

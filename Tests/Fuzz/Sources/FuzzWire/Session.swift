@@ -45,15 +45,15 @@ struct Session {
         while true {
             let before = offset
             let event = decoder.next(input, &offset)
-            precondition(before <= offset && offset <= input.count, "the offset left the input")
+            require(before <= offset && offset <= input.count, "the offset left the input")
             if case .needsMore = event { break }
             take(event)
             steps += 1
-            precondition(steps <= 2 * input.count + 2, "the decoder does not come to an end")
+            require(steps <= 2 * input.count + 2, "the decoder does not come to an end")
         }
         let kept = input.count - offset
-        precondition(kept < ProtocolLimits.lineBytes, "\(kept) bytes are kept: more than a line")
-        precondition(kept == 0 || body == nil, "bytes of a body are kept")
+        require(kept < ProtocolLimits.lineBytes, "\(kept) bytes are kept: more than a line")
+        require(kept == 0 || body == nil, "bytes of a body are kept")
         return offset
     }
 
@@ -71,10 +71,10 @@ struct Session {
             if case .put(let line) = command { begin(line) }
         case .fault(let fault): events.append(.fault(fault))
         case .bodyBytes(let bytes):
-            precondition(body != nil, "bytes of a body that nobody expects")
+            require(body != nil, "bytes of a body that nobody expects")
             body?.append(contentsOf: bytes)
         case .bodyEnd(let endsWithCRLF):
-            guard let bytes = body else { preconditionFailure("the end of a body that nobody expects") }
+            guard let bytes = body else { fatalError("the end of a body that nobody expects") }
             events.append(.body(bytes, endsWithCRLF: endsWithCRLF))
             body = nil
         case .swallowed: events.append(.swallowed)
@@ -89,4 +89,9 @@ struct Session {
             body = []
         }
     }
+}
+
+/// A precondition whose message is told in a release build, too.
+func require(_ condition: Bool, _ message: @autoclosure () -> String) {
+    if !condition { fatalError(message()) }
 }
