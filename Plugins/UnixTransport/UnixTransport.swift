@@ -36,7 +36,7 @@ public final class UnixTransport: Transport {
                     "Permissions of the socket file; to connect, a client needs write permission."),
                 Option(
                     "owner", .text, default: nil,
-                    "Owner of the socket file, as user or user:group; the server's own user unless given."),
+                    "Owner of the socket file, as user or user:group; the user that starts the server unless given."),
             ]),
         validate: { options in
             let path = options.text("path") ?? ""

@@ -51,6 +51,6 @@ int clinux_next_signal(int descriptor) {
     return read(descriptor, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
 
-void clinux_map_large_allocations(void) {
-    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+void clinux_map_large_blocks(size_t bytes) {
+    mallopt(M_MMAP_THRESHOLD, (int)bytes);
 }

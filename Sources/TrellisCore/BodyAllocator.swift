@@ -6,8 +6,7 @@ import Glibc
 ///
 /// Small bodies come from chunks of 256 KiB that hold blocks of one size each; a chunk whose last block is given back
 /// returns to the system, so a queue that has drained keeps nothing. Blocks step by 8 bytes up to 256 and by a quarter
-/// of a power of two up to 64 KiB. Larger bodies come from malloc: it maps most of them one by one, and
-/// may keep what it doesn't.
+/// of a power of two up to 64 KiB. Larger bodies are the matter of `LargeMemory`.
 ///
 /// Cost: a few instructions for small bodies; no call of the system but for a new chunk.
 public struct BodyAllocator: ~Copyable {
@@ -35,9 +34,6 @@ public struct BodyAllocator: ~Copyable {
     /// The largest block taken from a chunk, in bytes, header included.
     static let largestBlock = 64 << 10
     private static let classCount = 64
-    /// The most memory that goes back to the system at once, in bytes; it takes 0.7 ms.
-    static let sweptBytes = 4 << 20
-    private static let pageBytes = 4096
     private static let spareLimit = 4
 
     /// For each class, the first chunk with room.
@@ -45,8 +41,8 @@ public struct BodyAllocator: ~Copyable {
     /// Empty chunks kept for the next need of any class.
     private var spare: Chunk?
     private var spareCount = 0
-    /// Large memory that goes back to the system in pieces (`sweep`), with the bytes that are left of it.
-    private var retired: [(start: UnsafeMutableRawPointer, left: Int)] = []
+    /// Where bodies over the largest block lie.
+    var large = LargeMemory()
 
     /// The memory of all live bodies, in bytes, as it counts against the limit: whole blocks.
     public private(set) var liveBytes: UInt64 = 0
@@ -71,7 +67,6 @@ public struct BodyAllocator: ~Copyable {
             munmap(current, Self.chunkBytes)
         }
         open.deallocate()
-        for memory in retired { Glibc.free(memory.start) }
     }
 
     /// The block a body of that length takes, in bytes.
@@ -87,7 +82,7 @@ public struct BodyAllocator: ~Copyable {
         let total = length + Body.headerBytes
         let memory: UnsafeMutableRawPointer?
         if total > Self.largestBlock {
-            memory = malloc(total)
+            memory = large.allocate(total)
             if memory != nil { liveBytes += UInt64(total) }
         } else {
             memory = block(ofClass: Self.sizeClass(of: total))
@@ -120,7 +115,7 @@ public struct BodyAllocator: ~Copyable {
         let old = body.count + Body.headerBytes
         let new = length + Body.headerBytes
         precondition(old > Self.largestBlock && new > Self.largestBlock, "only large bodies can be resized")
-        guard let memory = realloc(body.header, new) else { return nil }
+        guard let memory = large.resize(UnsafeMutableRawPointer(body.header), to: new) else { return nil }
         liveBytes += UInt64(new)
         liveBytes -= UInt64(old)
         let header = memory.bindMemory(to: Body.Header.self, capacity: 1)
@@ -133,11 +128,7 @@ public struct BodyAllocator: ~Copyable {
         let memory = UnsafeMutableRawPointer(body.header)
         if total > Self.largestBlock {
             liveBytes -= UInt64(total)
-            if total > Self.sweptBytes {
-                retired.append((memory, total))
-            } else {
-                Glibc.free(memory)
-            }
+            large.free(memory, total)
             return
         }
         let address = UInt(bitPattern: memory) & ~UInt(Self.chunkBytes - 1)
@@ -151,32 +142,9 @@ public struct BodyAllocator: ~Copyable {
         if chunk.pointee.live == 0 { retire(chunk) }
     }
 
-    // MARK: Large memory
-
-    /// Whether `sweep` has something to do.
-    var hasRetired: Bool { !retired.isEmpty }
-
-    /// Gives a bounded piece of the memory of large bodies back to the system: 1 GiB at once took 176 ms.
-    mutating func sweep() {
-        guard var memory = retired.popLast() else { return }
-        // The beginning belongs to malloc, too.
-        guard memory.left > Self.sweptBytes + Self.pageBytes else {
-            Glibc.free(memory.start)
-            return
-        }
-        // Whole pages from the end. The rest of the last one goes with `free`.
-        let mask = ~(Self.pageBytes - 1)
-        let base = Int(bitPattern: memory.start)
-        let end = (base + memory.left) & mask
-        let from = (base + memory.left - Self.sweptBytes) & mask
-        madvise(memory.start + (from - base), end - from, MADV_DONTNEED)
-        memory.left = from - base
-        retired.append(memory)
-    }
-
     // MARK: Blocks
 
-    private static func sizeClass(of total: Int) -> Int {
+    static func sizeClass(of total: Int) -> Int {
         if total <= 256 { return (total + 7) / 8 - 1 }
         // Four classes for each doubling above 256: the two bits after the leading one choose among them.
         let rounded = total - 1
@@ -184,7 +152,7 @@ public struct BodyAllocator: ~Copyable {
         return 32 + (exponent - 8) * 4 + ((rounded >> (exponent - 2)) & 3)
     }
 
-    private static func blockBytes(ofClass sizeClass: Int) -> Int {
+    static func blockBytes(ofClass sizeClass: Int) -> Int {
         if sizeClass < 32 { return (sizeClass + 1) * 8 }
         let (doubling, quarter) = (sizeClass - 32).quotientAndRemainder(dividingBy: 4)
         return (256 << doubling) + (quarter + 1) * (64 << doubling)

@@ -34,13 +34,13 @@ struct Kick {
 
 extension Engine {
     /// Whether `step` has something to do.
-    public var hasWork: Bool { !work.isEmpty || bodies.hasRetired }
+    public var hasWork: Bool { !work.isEmpty || bodies.large.hasRetired }
 
     /// Does one bounded piece of long work.
     ///
     /// Call it once a turn, after the commands, while `hasWork`.
     public mutating func step() {
-        if bodies.hasRetired { bodies.sweep() }
+        if bodies.large.hasRetired { bodies.large.sweep() }
         guard !work.isEmpty else { return }
         switch work.removeFirst() {
         case .closing(var closing):

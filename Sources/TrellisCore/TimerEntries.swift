@@ -18,30 +18,29 @@ struct DeadlineEntry: HeapEntry {
 /// set right when it comes up. A worker that goes round reserve and delete so touches the heap once in a time to run,
 /// and not twice a job.
 struct TimerEntry: HeapEntry {
-    /// Connections come before tubes, and lower indexes before higher ones.
-    enum Source: Equatable {
-        case session(UInt32)
-        case tube(UInt32)
+    enum Kind: UInt8 {
+        case session
+        case tube
+    }
+
+    /// What the entry is for: a connection or a tube, by its index.
+    struct Source: BitwiseCopyable {
+        var kind: Kind
+        var index: UInt32
+
+        static func session(_ index: UInt32) -> Source { Source(kind: .session, index: index) }
+        static func tube(_ index: UInt32) -> Source { Source(kind: .tube, index: index) }
+
+        /// Connections come before tubes, and lower indexes before higher ones.
+        var rank: UInt64 { UInt64(kind.rawValue) << 32 | UInt64(index) }
     }
 
     var time: Instant
-    private var rank: UInt64
-
-    init(time: Instant, source: Source) {
-        self.time = time
-        switch source {
-        case .session(let index): rank = UInt64(index)
-        case .tube(let index): rank = 1 << 32 | UInt64(index)
-        }
-    }
-
-    var source: Source {
-        rank >> 32 == 0 ? .session(UInt32(truncatingIfNeeded: rank)) : .tube(UInt32(truncatingIfNeeded: rank))
-    }
+    var source: Source
 
     @inline(__always)
     static func precedes(_ left: TimerEntry, _ right: TimerEntry) -> Bool {
-        left.time != right.time ? left.time < right.time : left.rank < right.rank
+        left.time != right.time ? left.time < right.time : left.source.rank < right.source.rank
     }
 }
 

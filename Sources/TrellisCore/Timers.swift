@@ -17,20 +17,23 @@ extension Engine {
         var handled = 0
         while let next = timers.pointee.first, next.time <= now, handled < Self.eventsPerTurn {
             handled += 1
-            let event: Instant
-            switch next.source {
-            case .session(let index): event = sessions[index].pointee.nextEvent
-            case .tube(let index): event = tubes[index].pointee.nextEvent
-            }
+            let event = nextEvent(of: next.source)
             guard event == next.time else {
                 // The entry was a lower bound: put it where it belongs, or drop it.
                 retime(next.source, to: event)
                 continue
             }
-            switch next.source {
-            case .session(let index): handleEvent(ofSession: index)
-            case .tube(let index): handleEvent(ofTube: index)
+            switch next.source.kind {
+            case .session: handleEvent(ofSession: next.source.index)
+            case .tube: handleEvent(ofTube: next.source.index)
             }
+        }
+    }
+
+    private func nextEvent(of source: TimerEntry.Source) -> Instant {
+        switch source.kind {
+        case .session: sessions[source.index].pointee.nextEvent
+        case .tube: tubes[source.index].pointee.nextEvent
         }
     }
 
@@ -99,12 +102,12 @@ extension Engine {
 
     private mutating func retime(_ source: TimerEntry.Source, to time: Instant) {
         if time == .never {
-            switch source {
-            case .session(let index):
-                let session = sessions[index]
+            switch source.kind {
+            case .session:
+                let session = sessions[source.index]
                 disarm(&session.pointee.timerPlace)
-            case .tube(let index):
-                let tube = tubes[index]
+            case .tube:
+                let tube = tubes[source.index]
                 disarm(&tube.pointee.timerPlace)
             }
         } else {
@@ -121,9 +124,9 @@ extension Engine {
     }
 
     private func rememberPlace(_ entry: TimerEntry, _ place: UInt32) {
-        switch entry.source {
-        case .session(let index): sessions[index].pointee.timerPlace = place
-        case .tube(let index): tubes[index].pointee.timerPlace = place
+        switch entry.source.kind {
+        case .session: sessions[entry.source.index].pointee.timerPlace = place
+        case .tube: tubes[entry.source.index].pointee.timerPlace = place
         }
     }
 }

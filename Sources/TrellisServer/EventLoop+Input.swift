@@ -193,7 +193,7 @@ extension EventLoop {
             if body.count >= need { return true }
             grown = engine.pointee.resizeBody(body, to: min(size, max(need, body.count * 2)))
         } else {
-            grown = engine.pointee.makeBody(min(size, max(need, 2 * Self.readBytes)))
+            grown = engine.pointee.makeBody(min(size, max(need, Self.bodyBytesAtFirst)))
         }
         guard let grown else {
             abandonBody(of: connection, missing: connection.pointee.decoder.bodyBytesLeft)

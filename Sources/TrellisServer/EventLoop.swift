@@ -32,6 +32,11 @@ struct EventLoop: ~Copyable {
         }
     }
 
+    /// The room made for a body that comes in parts, if it is that large, before it grows.
+    ///
+    /// The system gives memory when it is written to, so a size that was only announced takes none.
+    static var bodyBytesAtFirst: Int { 4 << 20 }
+
     let engine: UnsafeMutablePointer<Engine>
     let storage: any Storage
     let settings: ServerSettings

@@ -55,7 +55,7 @@ public final class Server {
     /// privileges are dropped; then the store is opened, as the user that will write it.
     public func run() throws(ServerError) {
         let signals = settings.ownsProcess ? try SignalDescriptor() : nil
-        if settings.ownsProcess { clinux_map_large_allocations() }
+        if settings.ownsProcess { clinux_map_large_blocks(64 << 10) }
         let possibleConnections = raiseDescriptorLimit()
         let connectionLimit = settings.connections ?? possibleConnections
         let listeners = try openListeners()

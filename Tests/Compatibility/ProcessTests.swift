@@ -84,6 +84,25 @@ struct ProcessTests {
         try server.stop()
     }
 
+    @Test func drainedQueueOfLargeJobsGivesItsMemoryBack() throws {
+        let server = try TrellisProcess(limits: "job-size: 1MiB")
+        defer { server.kill() }
+        let client = try server.connect()
+        try client.put("x")
+        let before = server.residentBytes
+        for _ in 0..<3 {
+            var ids: [Int] = []
+            for index in 0..<600 {
+                ids.append(try client.put(String(repeating: "b", count: 70_000 + index * 37 % 100 * 2000)))
+            }
+            #expect(server.residentBytes > before + 80 << 20)
+            // A few stay, as in a queue that is in use.
+            for (index, id) in ids.enumerated() where index % 100 != 0 { try client.delete(id) }
+        }
+        #expect(server.residentBytes < before + 40 << 20)
+        try server.stop()
+    }
+
     // MARK: Stopping
 
     @Test func stopEndsInBoundedTimeThoughAClientDoesNotRead() throws {

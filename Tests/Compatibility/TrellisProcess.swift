@@ -73,6 +73,13 @@ struct TrellisProcess {
     /// The processor time that the server uses meanwhile, in clock ticks (hundredths of a second).
     func ticksUsed(inSeconds seconds: Double) -> Int { Compatibility.ticksUsed(by: process.pid, inSeconds: seconds) }
 
+    /// The memory that the server has at the moment, in bytes.
+    var residentBytes: Int {
+        let lines = readFile("/proc/\(process.pid)/status")?.split(separator: "\n") ?? []
+        let words = lines.first { $0.hasPrefix("VmRSS:") }?.split(whereSeparator: \.isWhitespace) ?? []
+        return words.count > 1 ? (Int(words[1]) ?? 0) << 10 : 0
+    }
+
     /// Asks for more than the system's buffers take, and reads nothing of it.
     func fillOutput(of client: Client) throws { try Self.fillOutput(of: client) }
 

@@ -37,24 +37,45 @@ struct TestGenerator {
     @Test(arguments: [0, 1, 4095, 4096, 4097, 10 << 20])
     func largeMemoryGoesBackInSteps(_ more: Int) throws {
         var allocator = BodyAllocator()
-        let made = allocator.allocate(BodyAllocator.sweptBytes + more)
+        let made = allocator.allocate(LargeMemory.stepBytes + more)
         let body = try #require(made)
         for index in stride(from: 0, to: body.count, by: 1000) { body.mutableBytes[index] = 1 }
         allocator.release(body)
         #expect(allocator.liveBytes == 0)
         var steps = 0
-        while allocator.hasRetired {
-            allocator.sweep()
+        while allocator.large.hasRetired {
+            allocator.large.sweep()
             steps += 1
         }
-        #expect(steps >= 1 + more / BodyAllocator.sweptBytes)
+        #expect(steps >= 1 + more / LargeMemory.stepBytes)
         // The system's allocator is whole afterwards.
         for _ in 0..<3 {
-            let next = allocator.allocate(BodyAllocator.sweptBytes * 2)
+            let next = allocator.allocate(LargeMemory.stepBytes * 2)
             let body = try #require(next)
             for index in stride(from: 0, to: body.count, by: 1000) { body.mutableBytes[index] = 2 }
             allocator.release(body)
         }
+    }
+
+    @Test func someLargeMemoryIsKeptForTheNextNeed() throws {
+        var allocator = BodyAllocator()
+        for size in [100_000, 3 << 20, 70_000] {
+            var live: [Body] = []
+            for _ in 0..<300 {
+                let made = allocator.allocate(size)
+                live.append(try #require(made))
+            }
+            let addresses = Set(live.map(\.header))
+            for body in live { allocator.release(body) }
+            let kept = allocator.large.keptBytes
+            #expect(kept <= LargeMemory.keptLimit)
+            #expect(kept > LargeMemory.keptLimit - (4 << 20))
+            let again = allocator.allocate(size + 100)
+            let body = try #require(again)
+            #expect(addresses.contains(body.header))
+            allocator.release(body)
+        }
+        #expect(allocator.liveBytes == 0)
     }
 
     @Test(arguments: 1...10)

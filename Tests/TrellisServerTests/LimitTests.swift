@@ -90,13 +90,16 @@ import UnixTransport
         let first = try #require(storage.waitForPending())
         producer.expectSilence()
         // A read would tell of a job that a crash could take back: it waits too.
+        let commits = storage.commitCount
         reader.send("peek 1\r\n")
+        try waitUntil("the read was performed") { storage.commitCount > commits }
         reader.expectSilence()
-        producer.send("put 0 0 60 1\r\nb\r\n")
-        let second = try #require(storage.waitForPending(above: first))
+        producer.expectSilence()
         storage.complete(upTo: first)
         producer.expect("INSERTED 1\r\n")
         reader.expect("FOUND 1 1\r\na\r\n")
+        producer.send("put 0 0 60 1\r\nb\r\n")
+        let second = try #require(storage.waitForPending(above: first))
         producer.expectSilence()
         storage.complete(upTo: second)
         producer.expect("INSERTED 2\r\n")

@@ -39,9 +39,8 @@ uint32_t clinux_crc32c(uint32_t crc, const void *bytes, size_t count);
 /// The same without that instruction, for machines that lack it; the tests compare the two.
 uint32_t clinux_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
-/// Lets malloc map every allocation of 128 KiB or more by itself, so that freeing it gives it back to the system.
-///
-/// Without this the limit rises to the largest one freed so far, and large bodies stay in the heap when they are gone.
-void clinux_map_large_allocations(void);
+/// Lets malloc map blocks of that size or more one by one from now on. It would else raise that size to that of any
+/// mapped block that is freed, up to 32 MiB, and what lies in its heap goes back to the system from the end only.
+void clinux_map_large_blocks(size_t bytes);
 
 #endif
