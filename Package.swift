@@ -44,7 +44,10 @@ let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
-let builtInPlugins: [Target.Dependency] = ["MemoryStorage", "TCPTransport", "UnixTransport", "PriorityScheduler"]
+let builtInPlugins: [Target.Dependency] = [
+    "MemoryStorage", "BinlogStorage", "CompressedBinlogStorage", "TCPTransport", "UnixTransport", "PriorityScheduler",
+    "FairScheduler", "KeyedSchedulers",
+]
 
 let package = Package(
     name: "trellis",
@@ -55,10 +58,18 @@ let package = Package(
         .library(name: "TrellisWire", targets: ["TrellisWire"]),
         .library(name: "TrellisConfiguration", targets: ["TrellisConfiguration"]),
         .library(name: "TrellisServer", targets: ["TrellisServer"]),
+        .library(name: "TrellisFiles", targets: ["TrellisFiles"]),
         .library(name: "TrellisTestKit", targets: ["TrellisTestKit"]),
+        .library(name: "TrellisMain", targets: ["TrellisMain"]),
+        .library(name: "CTrellisPlugin", targets: ["CTrellisPlugin"]),
         .library(
             name: "TrellisPlugins",
-            targets: ["MemoryStorage", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
+            targets: [
+                "MemoryStorage", "BinlogStorage", "BeanstalkdBinlog", "TCPTransport", "UnixTransport",
+                "PriorityScheduler", "FairScheduler", "KeyedSchedulers",
+            ]),
+        // What needs libraries of the system.
+        .library(name: "TrellisCompressedPlugins", targets: ["CompressedBinlogStorage"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -67,25 +78,43 @@ let package = Package(
     ],
     targets: [
         .target(name: "CLinux"),
+        .target(name: "CTrellisPlugin"),
         source("TrellisCore"),
         source("TrellisWire", ["TrellisCore"]),
         source("TrellisConfiguration", ["TrellisCore", yams]),
         source("TrellisSockets", ["TrellisCore", "CLinux"]),
         source("TrellisFiles", ["CLinux"]),
-        source("TrellisServer", ["TrellisCore", "TrellisWire", "TrellisSockets", "CLinux", logging]),
-        source("TrellisTestKit", ["TrellisCore", "TrellisWire"]),
-        program(
-            "trellisd",
-            ["TrellisCore", "TrellisServer", "TrellisConfiguration", argumentParser, logging] + builtInPlugins),
+        source("TrellisServer", ["TrellisCore", "TrellisWire", "TrellisSockets", "CLinux", "CTrellisPlugin", logging]),
+        source("TrellisTestKit", ["TrellisCore", "TrellisWire", "TrellisFiles", "CLinux"]),
+        source(
+            "TrellisMain",
+            [
+                "TrellisCore", "TrellisServer", "TrellisConfiguration", "TrellisTestKit", "BeanstalkdBinlog",
+                argumentParser, logging,
+            ] + builtInPlugins),
+        program("trellisd", ["TrellisMain"]),
         program("trellis", [argumentParser]),
 
-        tests("Simulation", ["TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler"]),
-        tests("TrellisTestKitTests", ["TrellisCore", "TrellisTestKit"] + builtInPlugins),
+        tests(
+            "Simulation",
+            [
+                "TrellisCore", "TrellisWire", "TrellisTestKit", "MemoryStorage", "PriorityScheduler", "FairScheduler",
+                "KeyedSchedulers",
+            ]),
+        tests("TrellisTestKitTests", ["TrellisCore", "TrellisFiles", "TrellisTestKit"] + builtInPlugins),
 
         plugin("MemoryStorage"),
+        plugin("BinlogStorage", ["TrellisFiles"]),
+        plugin("CompressedBinlogStorage", ["BinlogStorage", "CZstd", "CLZ4"]),
+        .systemLibrary(
+            name: "CZstd", path: "Plugins/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CLZ4", path: "Plugins/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         plugin("TCPTransport", ["TrellisSockets", "CLinux"]),
         plugin("UnixTransport", ["TrellisSockets", "CLinux"]),
         plugin("PriorityScheduler"),
+        plugin("FairScheduler"),
+        plugin("KeyedSchedulers"),
+        plugin("BeanstalkdBinlog", ["TrellisFiles"]),
 
         tests("TrellisCoreTests", ["TrellisCore", "MemoryStorage", "PriorityScheduler"]),
         tests("TrellisWireTests", ["TrellisCore", "TrellisWire"]),
@@ -95,15 +124,37 @@ let package = Package(
                 "TrellisCore", "TrellisServer", "TrellisTestKit", "MemoryStorage", "PriorityScheduler", "TCPTransport",
                 "UnixTransport", logging,
             ]),
+        tests(
+            "LoadingTests", ["LiveServer", "TrellisCore", "TrellisServer", "TrellisTestKit", "trellisd"],
+            exclude: ["Plugins"]),
         tests("Tidy", []),
+        tests(
+            "BinlogStorageTests",
+            [
+                "BinlogStorage", "CompressedBinlogStorage", "TrellisCore", "TrellisFiles", "TrellisTestKit", "CZstd",
+                "CLZ4",
+            ],
+            exclude: ["Golden"]),
         tests("TrellisFilesTests", ["TrellisFiles", "CLinux"]),
         tests(
             "PluginTests", ["TrellisCore", "TrellisSockets", "TCPTransport", "UnixTransport", "PriorityScheduler"]),
+        tests(
+            "SchedulerTests",
+            ["TrellisCore", "TrellisTestKit", "PriorityScheduler", "FairScheduler", "KeyedSchedulers"]),
+        tests(
+            "BeanstalkdBinlogTests", ["BeanstalkdBinlog", "TrellisCore", "TrellisFiles", "LiveServer"],
+            exclude: ["Golden"]),
         tests("TrellisConfigurationTests", ["TrellisConfiguration", "TrellisCore"] + builtInPlugins),
-        tests("trellisdTests", ["trellisd", "TrellisConfiguration", "TrellisCore", argumentParser, logging]),
+        tests(
+            "trellisdTests",
+            [
+                "trellisd", "TrellisMain", "TrellisConfiguration", "TrellisCore", "BinlogStorage",
+                "CompressedBinlogStorage", "LiveServer", argumentParser, logging,
+            ]),
 
         .target(name: "LiveServer", path: "Tests/LiveServer", swiftSettings: settings),
         tests("Compatibility", ["LiveServer", "TrellisTestKit", "trellisd"]),
+        tests("Durability", ["LiveServer", "TrellisTestKit", "trellisd"], exclude: ["disk_faults.c"]),
         tests(
             "Clients", ["LiveServer", "trellis", "trellisd"],
             exclude: ["greenstalk_client.py", "pheanstalk_client.php"]),

@@ -15,7 +15,7 @@ public final class MemoryStorage: Storage {
     ) { _ in MemoryStorage() }
 
     /// Does nothing: there is nothing to open.
-    public func open(wake: @escaping @Sendable () -> Void) {}
+    public func open(_ access: StorageAccess, host: StorageHost) {}
 
     /// Gives no job.
     public func recover(_ deliver: (StoredJob, StorageNote) -> Void) -> JobID { JobID(0) }
@@ -26,11 +26,17 @@ public final class MemoryStorage: Storage {
     /// Forgets the change.
     public func append(_ change: Change, note: inout StorageNote) {}
 
+    /// Does nothing: nothing piles up.
+    public func maintain(_ job: JobVisitor) -> Bool { false }
+
     /// Answers `durable`: nothing is safer than it is already.
     public func commit() -> Commit { .durable }
 
     /// Answers 0: no ticket was ever given out.
     public func completed() -> Ticket { Ticket(0) }
+
+    /// False: nothing is ever on its way.
+    public var isCongested: Bool { false }
 
     /// Answers 0: there are no segments.
     public func segment(of note: StorageNote) -> UInt64 { 0 }

@@ -58,15 +58,13 @@ public final class UnixTransport: Transport {
         let descriptor = socket(
             AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
         guard descriptor >= 0 else { throw failure("make a socket for") }
-        // Bound with no permissions at all: nobody connects before mode and owner are right.
-        let mask = umask(0o777)
-        let bound = withAddress { bind(descriptor, $0, $1) }
-        let bindError = errno
-        umask(mask)
-        guard bound == 0 else {
+        // Bound with no permissions at all: nobody connects before mode and owner are right. The file gets the mode of the
+        // socket; a umask would hold for the files of other threads, too.
+        fchmod(descriptor, 0)
+        guard withAddress({ bind(descriptor, $0, $1) }) == 0 else {
+            let error = failure("listen on")
             close(descriptor)
-            errno = bindError
-            throw failure("listen on")
+            throw error
         }
         do throws(TransportError) {
             if let owner, chown(path, owner.user, owner.group) != 0 { throw failure("set the owner of") }

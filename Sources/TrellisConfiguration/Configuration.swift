@@ -63,8 +63,14 @@ public struct Configuration: Sendable {
     public var transports: [Choice<any Transport>]
     /// Which ready job is next.
     public var scheduler: Choice<any Scheduler>
+    /// What holds for single tubes, in the order of the file: the first that matches.
+    public var tubes: [TubeChoice]
     /// The sections of the server's own, by name; each of `CoreSection.all` is there.
     public var sections: [String: Settings]
+    /// The shared objects that plugins were loaded from, in the order of the file.
+    public var pluginFiles: [Setting]
+    /// Every plugin that could be named: those that were handed in, and those that were loaded.
+    public var plugins: [AnyPlugin]
 
     private func options(_ section: CoreSection) -> Options { sections[section.name]?.options ?? Options() }
 
@@ -87,6 +93,9 @@ public struct Configuration: Sendable {
 
     /// The log level, as swift-log names it.
     public var logLevel: String { options(.log).text("level") ?? "notice" }
+
+    /// How many threads serve clients; nil for as many as the cores suggest.
+    public var ioThreads: Int? { options(.top).integer("io-threads").map { Int(clamping: $0) } }
 
     /// The user to become after binding; nil to stay.
     public var user: String? { options(.top).text("user") }
@@ -138,12 +147,15 @@ public struct FlagOverrides: Sendable {
         public var path: String
         /// The value as it would be written in the file, without quotes.
         public var text: String
+        /// Whether it was the user who named the option: one that isn't there is an error then, and else has no effect.
+        public var isNamedByUser: Bool
 
-        /// Puts the three together.
-        public init(flag: String, path: String, text: String) {
+        /// Puts them together.
+        public init(flag: String, path: String, text: String, isNamedByUser: Bool = false) {
             self.flag = flag
             self.path = path
             self.text = text
+            self.isNamedByUser = isNamedByUser
         }
     }
 

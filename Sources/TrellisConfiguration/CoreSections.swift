@@ -56,8 +56,14 @@ public struct CoreSection: Sendable {
         name: "", documentation: "",
         options: [
             Option(
+                "io-threads", .choiceOrInteger(["auto"], 1...64), default: .integer(1),
+                """
+                How many threads read, decode and write; the queue itself is one, which each of them enters in turn. \
+                auto: one fewer than the process has cores, at most 8.
+                """),
+            Option(
                 "user", .text, default: nil,
-                "The user to become once all listeners are open, with that user's primary group; needs root.")
+                "The user to become once all listeners are open, with that user's primary group; needs root."),
         ])
 
     /// All sections of the server's own, in the order of the file.

@@ -11,12 +11,22 @@ extension Configuration {
         page.comment("Every option of trellisd with its default.")
         page.comment("What is commented out has no default, or is an alternative.")
         page.comment("Sizes: 512, 64KiB, 1MB, 4GiB. Times: 50ms, 10s, 5m, 2h, 1d.")
+        page.section("Shared objects with plugins, by their absolute paths.")
+        let files = plugins.compactMap(\.descriptor.file)
+        if files.isEmpty { page.lines.append("# plugins: [/usr/lib/trellis/libmine.so]") }
+        if !files.isEmpty { page.lines.append("plugins:") }
+        for (index, file) in files.enumerated() where files.firstIndex(of: file) == index {
+            page.lines.append("  - \(OptionValue.text(file).yaml)")
+        }
         page.section("Where jobs are kept.")
         page.mapping("storage", of: .storage, plugins)
         page.section("Where clients connect; a list of at least one.")
         page.list("transports", of: .transport, plugins)
         page.section("Which ready job is next.")
         page.mapping("scheduler", of: .scheduler, plugins)
+        page.section(TubeChoice.documentation)
+        page.lines += ["# tubes:", "#   \"email.*\":"]
+        page.options(TubeChoice.options, indentation: "#     ")
         for section in CoreSection.all {
             if section.name.isEmpty {
                 page.lines.append("")

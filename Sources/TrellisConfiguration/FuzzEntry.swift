@@ -30,6 +30,9 @@ extension Configuration {
         for (index, transport) in transports.enumerated() {
             result["\(index) \(transport.plugin.descriptor.name)"] = transport.settings.options.values
         }
+        for (index, tube) in tubes.enumerated() {
+            result["tube \(index) \(tube.pattern)"] = tube.settings.options.values
+        }
         return result
     }
 }

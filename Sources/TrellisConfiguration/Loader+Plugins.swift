@@ -72,7 +72,7 @@ extension Loader {
         let place = Place.flag(transport.flag)
         guard let plugin = find(.transport, transport.use, at: place) else { return nil }
         let values = transport.options.sorted { $0.key < $1.key }.map {
-            Override(section: .top, key: $0.key, text: $0.value, place: place)
+            Override(section: .top, key: $0.key, text: $0.value, place: place, mustExist: false)
         }
         let draft = Draft(
             label: plugin.descriptor.id, path: .top, place: place, entries: [], overrides: values, hasPlugin: true)
@@ -159,6 +159,8 @@ extension Loader {
     private mutating func find(_ kind: PluginKind, _ name: String, at place: Place) -> AnyPlugin? {
         let candidates = plugins.filter { $0.descriptor.kind == kind }
         if let plugin = candidates.first(where: { $0.descriptor.name == name }) { return plugin }
+        // What it would have been in was told already.
+        if missesPlugins { return nil }
         let suggestion = hint(for: name, among: candidates.map(\.descriptor.name))
         errors.append(
             ConfigurationError(

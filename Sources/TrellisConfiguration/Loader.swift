@@ -5,12 +5,14 @@ public import TrellisCore
 extension Configuration {
     /// Reads and checks a configuration: flags go before the environment, that before the file, that before defaults.
     ///
-    /// Pure: it opens nothing, and takes any bytes. The work is in proportion to the size of the file.
+    /// Pure: it opens nothing, and takes any bytes. The work is in proportion to the size of the file. Only `loadFile` is
+    /// not: it gets the plugins of a shared object that the configuration names under `plugins`, before a section is read
+    /// that may name one of them. Where it is nil, such files are refused.
     /// Throws all faults at once.
     public static func load(
-        _ source: ConfigurationSource, plugins: [AnyPlugin]
+        _ source: ConfigurationSource, plugins: [AnyPlugin], loadFile: PluginFileLoader? = nil
     ) throws(ConfigurationErrors) -> Configuration {
-        var loader = Loader(source: source, plugins: plugins)
+        var loader = Loader(source: source, plugins: plugins, loadFile: loadFile)
         guard let configuration = loader.load(), loader.errors.isEmpty else { throw ConfigurationErrors(loader.errors) }
         return configuration
     }
@@ -28,7 +30,11 @@ extension Configuration {
 /// Puts the layers together, section by section.
 struct Loader {
     let source: ConfigurationSource
-    let plugins: [AnyPlugin]
+    let loadFile: PluginFileLoader?
+    var plugins: [AnyPlugin]
+    var pluginFiles: [Setting] = []
+    /// Whether a file of plugins gave none: then one that isn't known may have been in it.
+    var missesPlugins = false
     private(set) var root: [Tree.Entry] = []
     private var overrides: [Override] = []
     var errors: [ConfigurationError] = []
@@ -40,18 +46,21 @@ struct Loader {
         var settings: Settings
     }
 
-    init(source: ConfigurationSource, plugins: [AnyPlugin]) {
+    init(source: ConfigurationSource, plugins: [AnyPlugin], loadFile: PluginFileLoader?) {
         self.source = source
         self.plugins = plugins
+        self.loadFile = loadFile
     }
 
     /// The configuration; nil, or one that must not be used, where there are errors.
     mutating func load() -> Configuration? {
         guard readFile() else { return nil }
+        loadPluginFiles()
         readOverrides()
         let storage = choose(.storage, section: "storage")
         var transports = chooseTransports()
         let scheduler = choose(.scheduler, section: "scheduler")
+        let tubes = chooseTubes()
         var sections: [String: Settings] = [:]
         for section in CoreSection.all { sections[section.name] = resolve(section) }
         if !source.flags.transports.isEmpty { transports = source.flags.transports.map { choose($0) } }
@@ -65,7 +74,7 @@ struct Loader {
                 return Choice(plugin: plugin, useOrigin: chosen.useOrigin, settings: chosen.settings)
             },
             scheduler: Choice(plugin: schedulerPlugin, useOrigin: scheduler.useOrigin, settings: scheduler.settings),
-            sections: sections)
+            tubes: tubes, sections: sections, pluginFiles: pluginFiles, plugins: plugins)
     }
 }
 
@@ -104,7 +113,7 @@ extension Loader {
     }
 
     private static let topKeys =
-        ["storage", "transports", "scheduler"] + CoreSection.all.map(\.name).filter { !$0.isEmpty }
+        ["plugins", "storage", "transports", "scheduler", "tubes"] + CoreSection.all.map(\.name).filter { !$0.isEmpty }
         + CoreSection.top.options.map(\.key)
 
     private var sectionNames: String { Self.topKeys.joined(separator: ", ") }
@@ -118,7 +127,9 @@ extension Loader {
             let parts = value.path.split(separator: ".", maxSplits: 1).map(String.init)
             let path: SectionPath = parts.count == 2 ? .section(parts[0]) : .top
             overrides.append(
-                Override(section: path, key: parts.last ?? "", text: value.text, place: .flag(value.flag)))
+                Override(
+                    section: path, key: parts.last ?? "", text: value.text, place: .flag(value.flag),
+                    mustExist: value.isNamedByUser))
         }
     }
 

@@ -74,14 +74,18 @@ struct OptionResolver {
     private mutating func reportUnknownKeys() {
         let known = schema.map(\.key)
         let candidates = draft.hasPlugin ? known + ["use"] : known
-        for entry in draft.entries where !known.contains(entry.key) {
-            var message = "unknown key \"\(abbreviated(entry.key))\" in \(draft.label)"
-            message += hint(for: entry.key, among: candidates)
+        func reportKey(_ key: String, _ place: Place) {
+            var message = "unknown key \"\(abbreviated(key))\" in \(draft.label)"
+            message += hint(for: key, among: candidates)
             message += known.isEmpty ? " (it has no options)" : " (allowed: \(known.joined(separator: ", ")))"
-            errors.append(ConfigurationError(entry.keyPlace, message))
+            errors.append(ConfigurationError(place, message))
         }
-        for override in draft.overrides where !known.contains(override.key) {
-            guard case .environment = override.place else { continue }
+        for entry in draft.entries where !known.contains(entry.key) { reportKey(entry.key, entry.keyPlace) }
+        for override in draft.overrides where override.mustExist && !known.contains(override.key) {
+            guard case .environment = override.place else {
+                reportKey(override.key, override.place)
+                continue
+            }
             let variables = candidates.map { draft.path.variablePrefix + variableName($0) }
             var message = "unknown variable: \(draft.label) has no option \"\(abbreviated(override.key))\""
             if let near = nearest(to: override.key, among: candidates) {

@@ -11,6 +11,8 @@ struct Override {
     /// The value as text.
     var text: String
     var place: Place
+    /// Whether it is an error that there is no such key.
+    var mustExist: Bool
 }
 
 /// Which part of a configuration something belongs to.
@@ -57,7 +59,7 @@ struct EnvironmentReader {
                 errors.append(ConfigurationError(place, unknownMessage(name)))
                 continue
             }
-            overrides.append(Override(section: section, key: key, text: text, place: place))
+            overrides.append(Override(section: section, key: key, text: text, place: place, mustExist: true))
         }
     }
 

@@ -199,8 +199,7 @@ extension TreeReader {
 }
 
 /// A text from the file for a message: on one line, and not longer than a line.
-func abbreviated(_ text: String) -> String {
-    let most = 60
+func abbreviated(_ text: String, most: Int = 60) -> String {
     var result = ""
     for character in text.unicodeScalars.prefix(most) {
         let isControl = character.properties.generalCategory == .control

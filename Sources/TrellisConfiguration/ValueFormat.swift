@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-internal import TrellisCore
+package import TrellisCore
 
 extension OptionType {
     /// What it may hold, for people: `size, 1 to 1GiB`.
-    var summary: String {
+    package var summary: String {
         switch self {
         case .text: "text"
         case .path: "path"
@@ -17,6 +17,7 @@ extension OptionType {
         case .choiceOrInteger(let words, let range):
             "\(words.joined(separator: ", ")) or a whole number, \(range.lowerBound) to \(range.upperBound)"
         case .fileMode: "permission bits, octal, in quotes"
+        case .rate: "rate, such as 10/s, 600/m, 5/h or 100/d"
         }
     }
 
@@ -31,6 +32,7 @@ extension OptionType {
         case .boolean: "false"
         case .choice(let words): words.first ?? ""
         case .fileMode: "\"0660\""
+        case .rate: "10/s"
         }
     }
 }
@@ -49,6 +51,7 @@ extension OptionValue {
         case .duration(let nanoseconds): formatDuration(nanoseconds)
         case .boolean(let isTrue): isTrue ? "true" : "false"
         case .fileMode(let mode): "\"\(octal(mode))\""
+        case .rate(let rate): rate.description
         }
     }
 }

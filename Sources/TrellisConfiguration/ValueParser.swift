@@ -41,6 +41,7 @@ extension OptionType {
                 throw ValueFault("must be permission bits in octal, in quotes, such as \"0660\"")
             }
             return .fileMode(mode)
+        case .rate: return .rate(try parseRate(text))
         }
     }
 
@@ -79,7 +80,7 @@ extension OptionType {
             "must be at least \(formatSize(range.lowerBound)) and at most \(formatSize(range.upperBound)) (bytes)"
         case .duration(let range): "must be \(bounds(durations: range))"
         case .choiceOrDuration(let words, let range): "must be \(alternatives(words))\(bounds(durations: range))"
-        case .text, .path, .boolean, .choice, .fileMode: ""
+        case .text, .path, .boolean, .choice, .fileMode, .rate: ""
         }
     }
 }
@@ -151,6 +152,18 @@ func parseDuration(_ text: String) -> Parsed<Int64>? {
     guard let number = Int64(digits) else { return Parsed(value: nil) }
     let (product, overflow) = number.multipliedReportingOverflow(by: factor)
     return Parsed(value: overflow ? nil : product)
+}
+
+/// A rate such as `10/s`.
+private func parseRate(_ text: String) throws(ValueFault) -> Rate {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 2, let span = Rate.Span(rawValue: String(parts[1])), !parts[0].isEmpty,
+        parts[0].utf8.allSatisfy(isDigit)
+    else { throw ValueFault("must be a rate such as 10/s, 600/m, 5/h or 100/d") }
+    guard let rate = UInt32(parts[0]).flatMap({ Rate($0, per: span) }) else {
+        throw ValueFault("must be at least 1/d and at most \(Rate.mostPerSecond)/s")
+    }
+    return rate
 }
 
 /// A size in the largest binary unit that divides it: `64KiB`, `65535`.

@@ -5,7 +5,7 @@
 /// A body is one pointer to memory of a `BodyAllocator`: a count and a length of 4 bytes each, then the bytes. The
 /// count is changed by hand (`retain`, `BodyAllocator.release`): bodies live in records without Swift references, and
 /// an automatic retain and release per job and reply was most of the cost of holding them in classes. The count isn't
-/// atomic: a body belongs to the thread that owns the engine.
+/// atomic: a body belongs to whoever is inside of the engine.
 public struct Body {
     @usableFromInline let header: UnsafeMutablePointer<Header>
 

@@ -26,6 +26,18 @@ struct CommandCounters {
     var pauseTube: UInt64 = 0
 }
 
+/// What came of the policies of tubes, as `stats` and `stats-tube` show it.
+struct PolicyCounters {
+    /// Puts that were refused because the tube has as many jobs as it may, or the body was too large for it.
+    var refused: UInt64 = 0
+    /// Jobs whose deliveries failed more often than `retries` allows.
+    var exhausted: UInt64 = 0
+    /// Jobs that waited longer than `ttl` allows.
+    var expired: UInt64 = 0
+    /// Jobs that were moved to the tube of `dead-letter`.
+    var deadLettered: UInt64 = 0
+}
+
 /// How many jobs there are in each state, over all tubes.
 struct StateCounts {
     var urgent: UInt64 = 0

@@ -11,8 +11,9 @@ extension Engine {
     ) -> Verdict {
         if !hasTimeout { counters.reserve += 1 }
         becomeWorker(session)
-        if let slot = scheduler.pick(watchSet(session.pointee.watched)) {
-            give(slot.index, to: client)
+        let watched = watchSet(session.pointee.watched)
+        if let slot = pick(watched) {
+            give(slot, to: client, for: watched)
         } else if session.pointee.marginStart <= now {
             push(.deadlineSoon, to: client)
         } else if deadline <= now {
@@ -38,7 +39,8 @@ extension Engine {
         becomeWorker(sessions[client])
         let wasReady = jobs[slot].pointee.state == .ready
         leaveQueue(slot)
-        startReservation(slot, client)
+        scheduler.reservedByID(readyJob(slot))
+        startReservation(slot, client, takesToken: false)
         // Once reserved it comes back ready, whatever happens: the store must not bring it back buried or delayed.
         if !wasReady { log(update: slot) }
     }
@@ -50,29 +52,38 @@ extension Engine {
             return
         }
         let job = jobs[slot]
+        let tube = job.pointee.tube.index
+        var freesTube = false
         if job.pointee.state == .reserved {
             guard job.pointee.link == client else {
                 push(.notFound, to: client)
                 return
             }
-            endReservation(slot, .deleted)
+            freesTube = endReservation(slot, .deleted)
         } else {
             leaveQueue(slot)
         }
-        tubes[job.pointee.tube.index].pointee.deletes += 1
+        tubes[tube].pointee.deletes += 1
         log(delete: slot)
-        forget(slot)
         push(.deleted, to: client)
+        // As long as the job is there, its tube is.
+        if freesTube { serve(tube) }
+        forget(slot)
     }
 
     mutating func release(_ id: JobID, _ priority: UInt32, _ delay: UInt32, _ client: UInt32) {
         counters.release += 1
         guard let slot = slot(reservedBy: client, id) else { return }
         let job = jobs[slot]
-        endReservation(slot, .released)
+        let freesTube = endReservation(slot, .released)
         job.pointee.priority = priority
         job.pointee.delay = delay
-        job.pointee.counters.releases &+= 1
+        count(.releases, of: slot)
+        if tubes[job.pointee.tube.index].pointee.countsFailures, exhaustsRetries(slot) {
+            push(.released, to: client)
+            putAside(slot)
+            return
+        }
         if delay > 0 {
             makeDelayed(slot)
         } else {
@@ -80,30 +91,35 @@ extension Engine {
         }
         log(update: slot)
         push(.released, to: client)
-        if delay == 0 { serve(job.pointee.tube.index) }
+        if delay == 0 {
+            offer(slot)
+        } else if freesTube {
+            serve(job.pointee.tube.index)
+        }
     }
 
     mutating func bury(_ id: JobID, _ priority: UInt32, _ client: UInt32) {
         counters.bury += 1
         guard let slot = slot(reservedBy: client, id) else { return }
         let job = jobs[slot]
-        endReservation(slot, .buried)
+        let freesTube = endReservation(slot, .buried)
         job.pointee.priority = priority
-        job.pointee.counters.buries &+= 1
+        count(.buries, of: slot)
         makeBuried(slot)
         log(update: slot)
         push(.buried, to: client)
+        if freesTube { serve(job.pointee.tube.index) }
     }
 
     mutating func touch(_ id: JobID, _ client: UInt32) {
         counters.touch += 1
         guard let slot = slot(reservedBy: client, id) else { return }
         let job = jobs[slot]
-        let deadline = now.advanced(bySeconds: job.pointee.ttr)
-        let entry = DeadlineEntry(deadline: deadline, id: id, slot: slot)
-        sessions[client].pointee.reservations.replace(at: job.pointee.place, with: entry) {
-            jobs[$0.slot].pointee.place = $1
-        }
+        let session = sessions[client]
+        var entry = session.pointee.reservations[job.pointee.place]
+        entry.earlierMilliseconds = UInt32(clamping: serviceNanoseconds(entry, ttr: job.pointee.ttr) / 1_000_000)
+        entry.deadline = now.advanced(bySeconds: job.pointee.ttr)
+        session.pointee.reservations.replace(at: job.pointee.place, with: entry) { jobs[$0.slot].pointee.place = $1 }
         push(.touched, to: client)
     }
 

@@ -10,7 +10,11 @@ extension Engine {
     mutating func beginPut(_ line: PutLine, _ session: UnsafeMutablePointer<SessionRecord>, _ client: UInt32) -> Verdict
     {
         counters.put += 1
-        if line.size > limits.jobBytes { return .swallow(UInt64(line.size) + 2, then: .jobTooBig) }
+        let tube = session.pointee.used
+        if line.size > min(limits.jobBytes, tubes[tube].pointee.maxJobBytes) {
+            if line.size <= limits.jobBytes { countRefusedPut(into: tube) }
+            return .swallow(UInt64(line.size) + 2, then: .jobTooBig)
+        }
         if line.hasTrailingBytes {
             push(.badFormat, to: client)
             return .next
@@ -18,6 +22,10 @@ extension Engine {
         if !session.pointee.isProducer {
             session.pointee.isProducer = true
             producerCount += 1
+        }
+        if tubes[tube].pointee.isFull {
+            countRefusedPut(into: tube)
+            return .swallow(UInt64(line.size) + 2, then: .outOfMemory)
         }
         let need = Self.recordBytes + BodyAllocator.footprint(ofLength: Int(line.size))
         guard jobMemory + need <= limits.memoryBytes, let slot = jobs.allocate() else {
@@ -29,8 +37,8 @@ extension Engine {
         (jobs[slot]).initialize(
             to: JobRecord(
                 id: id, createdAt: now, sequence: 0, body: nil, note: StorageNote(), priority: line.priority,
-                delay: line.delay, ttr: max(1, line.ttr), tube: TubeIndex(session.pointee.used),
-                place: line.size, link: none, counters: JobCounters(), state: .incoming))
+                delay: line.delay, ttr: max(1, line.ttr), tube: TubeIndex(tube),
+                place: line.size, link: none, status: JobStatus(.incoming)))
         session.pointee.incoming = slot
         return .body(line.size)
     }
@@ -49,10 +57,12 @@ extension Engine {
         let refusal: Reply? =
             if !endsWithCRLF { .expectedCRLF } else if isDraining {
                 .draining
-            } else if !storage.admit(
-                bodyBytes: body.count, tubeNameBytes: tube.pointee.name.count)
+            } else if tube.pointee.isFull
+                || !storage.admit(bodyBytes: body.count, tubeNameBytes: tube.pointee.name.count)
             { .outOfMemory } else { nil }
         if let refusal {
+            // Others may have filled the tube while the body came.
+            if endsWithCRLF, !isDraining, tube.pointee.isFull { countRefusedPut(into: job.pointee.tube.index) }
             bodies.release(body)
             forgetIncoming(slot)
             push(refusal, to: connection.index)
@@ -71,7 +81,7 @@ extension Engine {
             makeReady(slot)
             log(put: slot)
             push(.inserted(job.pointee.id), to: connection.index)
-            serve(job.pointee.tube.index)
+            offer(slot)
         }
     }
 

@@ -24,6 +24,7 @@ extension Engine {
             tube.pointee.urgent += 1
             totals.urgent += 1
         }
+        if tube.pointee.hasTTL { enterExpiries(slot) }
         scheduler.ready(readyJob(slot))
     }
 
@@ -33,6 +34,7 @@ extension Engine {
     private mutating func countOutReady(_ slot: UInt32) {
         let job = jobs[slot]
         let tube = tubes[job.pointee.tube.index]
+        if tube.pointee.hasTTL { leaveExpiries(slot) }
         tube.pointee.ready -= 1
         totals.ready -= 1
         if job.pointee.priority < ProtocolLimits.urgentPriority {
@@ -101,24 +103,29 @@ extension Engine {
         totals.buried -= 1
     }
 
-    /// From ready, as the scheduler's pick: to the worker, who is answered.
-    mutating func give(_ slot: UInt32, to client: UInt32) {
+    /// From ready, as the scheduler's pick for the worker's watch list: to the worker, who is answered.
+    mutating func give(_ slot: UInt32, to client: UInt32, for watched: WatchSet) {
         precondition(jobs[slot].pointee.state == .ready, "the scheduler picked a job that isn't ready")
-        scheduler.reserved(readyJob(slot))
+        scheduler.reserved(readyJob(slot), for: watched)
         countOutReady(slot)
-        startReservation(slot, client)
+        startReservation(slot, client, takesToken: true)
     }
 
     /// From no state: reserved by the worker, who is answered.
-    mutating func startReservation(_ slot: UInt32, _ client: UInt32) {
+    ///
+    /// It counts against the tube's concurrency; whether against its rate, too, is the caller's to say.
+    mutating func startReservation(_ slot: UInt32, _ client: UInt32, takesToken: Bool) {
         let job = jobs[slot]
         let session = sessions[client]
         job.pointee.state = .reserved
         job.pointee.link = client
         sequence += 1
         job.pointee.sequence = sequence
-        job.pointee.counters.reserves &+= 1
-        tubes[job.pointee.tube.index].pointee.reserved += 1
+        count(.reserves, of: slot)
+        job.pointee.status.hasUnloggedCounters = true
+        let tube = tubes[job.pointee.tube.index]
+        tube.pointee.reserved += 1
+        if tube.pointee.isLimited { countAgainstLimits(of: job.pointee.tube.index, takesToken: takesToken) }
         totals.reserved += 1
         let deadline = now.advanced(bySeconds: job.pointee.ttr)
         let entry = DeadlineEntry(deadline: deadline, id: job.pointee.id, slot: slot)
@@ -130,15 +137,27 @@ extension Engine {
     }
 
     /// From reserved: to no state.
-    mutating func endReservation(_ slot: UInt32, _ outcome: ReservationOutcome) {
+    ///
+    /// Answers whether the tube may be served again because of it; waiters aren't served yet (`serve`).
+    @discardableResult
+    mutating func endReservation(_ slot: UInt32, _ outcome: ReservationOutcome) -> Bool {
         let job = jobs[slot]
         let session = sessions[job.pointee.link]
         let entry = session.pointee.reservations.remove(at: job.pointee.place) { jobs[$0.slot].pointee.place = $1 }
-        tubes[job.pointee.tube.index].pointee.reserved -= 1
+        let tube = tubes[job.pointee.tube.index]
+        tube.pointee.reserved -= 1
         totals.reserved -= 1
-        // The time to run may have been started again by touch: service counts from then.
-        let start = entry.deadline.nanoseconds - Int64(job.pointee.ttr) * 1_000_000_000
-        scheduler.finished(readyJob(slot), outcome, serviceNanoseconds: max(0, now.nanoseconds - start))
+        scheduler.finished(
+            readyJob(slot), outcome, serviceNanoseconds: serviceNanoseconds(entry, ttr: job.pointee.ttr))
+        return tube.pointee.holds.isEmpty ? false : freeSlot(of: job.pointee.tube.index)
+    }
+
+    /// How long a job has been reserved.
+    @inline(__always)
+    func serviceNanoseconds(_ entry: DeadlineEntry, ttr: UInt32) -> Int64 {
+        // The deadline is a time to run after the reservation or the last touch.
+        let start = entry.deadline.nanoseconds - Int64(ttr) * 1_000_000_000
+        return max(0, now.nanoseconds - start) + Int64(entry.earlierMilliseconds) * 1_000_000
     }
 
     /// From ready, without having been picked: to no state.
@@ -155,6 +174,7 @@ extension Engine {
         index.remove(job.pointee.id)
         jobMemory -= Self.recordBytes + BodyAllocator.footprint(ofLength: body.count)
         bodies.release(body)
+        if jobs[slot].pointee.status.countsElsewhere { largeCounters[slot] = nil }
         jobs.free(slot)
         tubes[tube].pointee.jobs -= 1
         if tubes[tube].pointee.jobs == 0 { removeTubeIfUnneeded(tube) }

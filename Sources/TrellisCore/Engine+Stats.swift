@@ -86,11 +86,14 @@ extension Engine {
         text.add("ttr", job.pointee.ttr)
         text.add("time-left", deadline.map { max(0, seconds($0.nanoseconds - now.nanoseconds)) } ?? 0)
         text.add("file", storage.segment(of: job.pointee.note))
-        text.add("reserves", job.pointee.counters.reserves)
-        text.add("timeouts", job.pointee.counters.timeouts)
-        text.add("releases", job.pointee.counters.releases)
-        text.add("buries", job.pointee.counters.buries)
-        text.add("kicks", job.pointee.counters.kicks)
+        let counters = self.counters(of: slot)
+        text.add("reserves", counters.reserves)
+        text.add("timeouts", counters.timeouts)
+        text.add("releases", counters.releases)
+        text.add("buries", counters.buries)
+        text.add("kicks", counters.kicks)
+        // A key of our own comes behind all of the reference's, and only where the operator has asked for it.
+        if tubes[job.pointee.tube.index].pointee.countsFailures { text.add("failures", counters.failures) }
         return text.bytes
     }
 
@@ -112,7 +115,43 @@ extension Engine {
         text.add("pause", tube.pointee.pauseSeconds)
         let left = tube.pointee.isPaused ? tube.pointee.pausedUntil.nanoseconds - now.nanoseconds : 0
         text.add("pause-time-left", max(0, seconds(left)))
+        // Keys of our own come behind all of the reference's, and only where the operator has said something.
+        if tube.pointee.rule != none { addRule(of: index, to: &text) }
         return text.bytes
+    }
+
+    private func addRule(of index: UInt32, to text: inout StatisticsText) {
+        let tube = tubes[index]
+        let rule = tubeRules.rules[Int(tube.pointee.rule)]
+        text.add("rule", quoted: rule.pattern.description)
+        text.add("weight", rule.settings.weight)
+        text.add("concurrency", rule.settings.concurrency ?? 0)
+        text.add("rate", raw: rule.settings.rate?.description ?? "0")
+        let holds = tube.pointee.holds
+        let limit = holds.contains(.concurrency) ? "concurrency" : holds.contains(.rate) ? "rate" : "none"
+        text.add("limited-by", raw: limit)
+        addPolicy(rule.settings, tube.pointee.outcomes, to: &text)
+    }
+
+    /// What is set, and what came of it.
+    private func addPolicy(_ settings: TubeSettings, _ outcomes: PolicyCounters, to text: inout StatisticsText) {
+        if let retries = settings.retries { text.add("retries", retries) }
+        if let ttl = settings.ttlNanoseconds { text.add("ttl", seconds(ttl)) }
+        if let target = settings.deadLetter { text.add("dead-letter", quoted: target) }
+        if let jobs = settings.maxJobs { text.add("max-jobs", jobs) }
+        if let bytes = settings.maxJobBytes { text.add("max-job-size", bytes) }
+        addOutcomes(outcomes, of: [settings], to: &text)
+    }
+
+    /// What came of those keys that any of the settings has.
+    private func addOutcomes(_ outcomes: PolicyCounters, of settings: [TubeSettings], to text: inout StatisticsText) {
+        func add(_ key: StaticString, _ count: UInt64, if isSet: (TubeSettings) -> Bool) {
+            if settings.contains(where: isSet) { text.add(key, count) }
+        }
+        add("jobs-exhausted", outcomes.exhausted) { $0.retries != nil }
+        add("jobs-expired", outcomes.expired) { $0.ttlNanoseconds != nil }
+        add("jobs-dead-lettered", outcomes.deadLettered) { $0.deadLetter != nil }
+        add("puts-refused", outcomes.refused) { $0.isBounded }
     }
 
     private func statistics() -> [UInt8] {
@@ -179,6 +218,13 @@ extension Engine {
         text.add("hostname", quoted: identity.hostname)
         text.add("os", quoted: identity.operatingSystem)
         text.add("platform", quoted: identity.platform)
+        // Keys of our own come behind all of the reference's, and only where there is a log, or a policy.
+        if log.segmentBytes > 0 {
+            text.add("binlog-bytes", log.logBytes)
+            text.add("binlog-live-bytes", log.liveBytes)
+            text.add("binlog-slow-syncs", log.slowSyncs)
+        }
+        addOutcomes(outcomes, of: tubeRules.rules.map(\.settings), to: &text)
     }
 
     /// Microseconds as seconds with six digits.

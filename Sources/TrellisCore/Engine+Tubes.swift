@@ -40,13 +40,13 @@ extension Engine {
             serve(index)
             return
         }
-        if !tube.pointee.isPaused { scheduler.eligible(TubeIndex(index), false) }
+        hold(index, for: .pause)
         tube.pointee.pauseSeconds = seconds
         tube.pointee.pausedUntil = now.advanced(bySeconds: seconds)
         armTube(index)
     }
 
-    /// The tube may be served again.
+    /// The tube isn't paused any more.
     ///
     /// Waiters aren't served yet (`serve`).
     mutating func endPause(of index: UInt32) {
@@ -54,7 +54,7 @@ extension Engine {
         guard tube.pointee.isPaused else { return }
         tube.pointee.pausedUntil = .never
         tube.pointee.pauseSeconds = 0
-        scheduler.eligible(TubeIndex(index), true)
+        lift(.pause, from: index)
     }
 
     mutating func answerUsed(_ session: UnsafeMutablePointer<SessionRecord>, _ client: UInt32) {

@@ -129,10 +129,10 @@ extension Engine {
     /// Makes a buried or delayed job ready.
     private mutating func kickOne(_ slot: UInt32) {
         leaveQueue(slot)
-        jobs[slot].pointee.counters.kicks &+= 1
-        let tube = jobs[slot].pointee.tube.index
+        count(.kicks, of: slot)
+        forgetFailures(of: slot)
         makeReady(slot)
         log(update: slot)
-        serve(tube)
+        offer(slot)
     }
 }

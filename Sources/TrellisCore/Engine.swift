@@ -16,10 +16,13 @@
 ///   queue costs a logarithm. Listing costs the length of the list; `watch`, `ignore`, a wait and a disconnection at
 ///   most the length of the client's own watch list.
 public struct Engine: ~Copyable {
-    let limits: EngineLimits
+    var limits: EngineLimits
     let identity: ServerIdentity
     let storage: any Storage
     let scheduler: any Scheduler
+    /// Whether the answers of the scheduler are checked.
+    var isSchedulerChecked: Bool
+    var tubeRules: TubeRules
     let processorTime: () -> ProcessorTime
     let startedAt: Instant
 
@@ -54,6 +57,8 @@ public struct Engine: ~Copyable {
     var jobMemory: UInt64 = 0
 
     var counters = CommandCounters()
+    /// The counters of jobs, by slot, that don't fit into their records.
+    var largeCounters: [UInt32: JobCounters] = [:]
     var timeouts: UInt64 = 0
     var totalJobs: UInt64 = 0
     var totalConnections: UInt64 = 0
@@ -62,27 +67,34 @@ public struct Engine: ~Copyable {
     var workerCount = 0
     var waitingCount = 0
     var totals = StateCounts()
+    var outcomes = PolicyCounters()
 
     /// In drain mode every put is refused; all else goes on.
     public var isDraining = false
+
+    /// The server stops: that it closes a connection is no failure of the jobs which go back.
+    public var isStopping = false
 
     /// An engine without jobs.
     ///
     /// The store must be open; call `recover` next.
     public init(
-        limits: EngineLimits, identity: ServerIdentity, storage: any Storage, scheduler: any Scheduler,
-        start: Moment, processorTime: @escaping () -> ProcessorTime
+        limits: EngineLimits, tubeRules: TubeRules = TubeRules(), identity: ServerIdentity, storage: any Storage,
+        scheduler: any Scheduler, start: Moment, processorTime: @escaping () -> ProcessorTime
     ) {
         self.limits = limits
+        self.tubeRules = tubeRules
         self.identity = identity
         self.storage = storage
         self.scheduler = scheduler
+        isSchedulerChecked = scheduler is any CheckedScheduler
         self.processorTime = processorTime
         now = start.monotonic
         startedAt = start.monotonic
         wallOffset = start.wallNanoseconds - start.monotonic.nanoseconds
         timers = .allocate(capacity: 1)
         timers.initialize(to: QuaternaryHeap())
+        scheduler.advance(to: now)
         makeDefaults()
     }
 
@@ -90,7 +102,7 @@ public struct Engine: ~Copyable {
     deinit {
         timers.pointee.deallocate()
         timers.deallocate()
-        for index in 0..<tubes.end where tubes[index].pointee.isNeeded || index == 0 {
+        for index in 0..<tubes.end where Self.isAlive(tubes[index]) || index == 0 {
             Self.dismantle(tubes[index])
         }
         // The heap of a connection that is gone has no memory.
@@ -103,6 +115,10 @@ public struct Engine: ~Copyable {
             }
         }
         Self.releaseBodies(bodies, ofJobs: index, in: jobs, ofReplies: effects)
+    }
+
+    private static func isAlive(_ tube: UnsafeMutablePointer<TubeRecord>) -> Bool {
+        tube.pointee.isNeeded || tube.pointee.lingers
     }
 
     private static func releaseBodies(
@@ -154,7 +170,7 @@ public struct Engine: ~Copyable {
             show(index.slot(of: id), client)
         case .peekReady:
             counters.peekReady += 1
-            show(scheduler.peek(TubeIndex(session.pointee.used))?.index, client)
+            show(peek(session.pointee.used), client)
         case .peekDelayed:
             counters.peekDelayed += 1
             show(tubes[session.pointee.used].pointee.delays.first?.slot, client)

@@ -12,7 +12,7 @@ enum JobState: UInt8 {
     case buried
 }
 
-/// All that the engine knows of one job: 88 bytes of plain data.
+/// All that the engine knows of one job: 72 bytes of plain data.
 struct JobRecord {
     var id: JobID
     /// When the put line was read.
@@ -36,8 +36,13 @@ struct JobRecord {
     ///
     /// Buried: the slot behind it.
     var link: UInt32
-    var counters: JobCounters
-    var state: JobState
+    var status: JobStatus
+
+    /// Where it stands.
+    var state: JobState {
+        @inline(__always) get { status.state }
+        @inline(__always) set { status.state = newValue }
+    }
 }
 
 /// No slot, no index, no place.
@@ -71,6 +76,8 @@ struct JobSlab: ~Copyable {
     /// Numbers of pages that have no memory.
     private var unmapped: [UInt32] = []
 
+    /// Whether new pages are certain to be filled soon, as they are while a store is being read.
+    var fillsPages = false
     /// How many records there are.
     private(set) var count = 0
 
@@ -89,6 +96,13 @@ struct JobSlab: ~Copyable {
     @inline(__always)
     subscript(slot: UInt32) -> UnsafeMutablePointer<JobRecord> {
         pages[Int(slot >> Self.shift)].records.unsafelyUnwrapped + Int(slot & (Self.perPage - 1))
+    }
+
+    /// Whether a number is that of a slot which was ever in use and has memory.
+    func hasRecord(_ slot: UInt32) -> Bool {
+        let number = slot >> Self.shift
+        guard number < pageCount, pages[Int(number)].records != nil else { return false }
+        return slot & (Self.perPage - 1) < pages[Int(number)].untouched
     }
 
     /// A slot whose record is whatever lay there; nil where the system has no memory.
@@ -129,6 +143,7 @@ struct JobSlab: ~Copyable {
 
     private mutating func addPage() -> Bool {
         guard let memory = mapPages(Self.pageBytes) else { return false }
+        if fillsPages { populate(memory, Self.pageBytes) }
         let number: UInt32
         if let known = unmapped.popLast() {
             number = known

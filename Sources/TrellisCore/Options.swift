@@ -22,6 +22,8 @@ public enum OptionType: Hashable, Sendable {
     case choiceOrInteger([String], ClosedRange<Int64>)
     /// Permission bits in octal, quoted so that YAML keeps the zero (`"0660"`).
     case fileMode
+    /// So many in a span of time (`10/s`, `600/m`, `5/h`, `100/d`).
+    case rate
 }
 
 /// The value of an option, checked against its type.
@@ -38,6 +40,8 @@ public enum OptionValue: Hashable, Sendable {
     case boolean(Bool)
     /// Permission bits.
     case fileMode(UInt32)
+    /// So many in a span of time.
+    case rate(Rate)
 }
 
 /// One option in the schema of a plugin, or of a section of the server's own.
@@ -118,5 +122,10 @@ public struct Options: Sendable {
     /// The permission bits under the key; nil where it is absent or of another type.
     public func fileMode(_ key: String) -> UInt32? {
         if case .fileMode(let value) = values[key] { value } else { nil }
+    }
+
+    /// The rate under the key; nil where it is absent or of another type.
+    public func rate(_ key: String) -> Rate? {
+        if case .rate(let value) = values[key] { value } else { nil }
     }
 }

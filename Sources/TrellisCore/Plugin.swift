@@ -19,14 +19,19 @@ public struct PluginDescriptor: Sendable {
     public var summary: String
     /// Its options, in the order in which they are documented.
     public var options: [Option]
+    /// The shared object that it was loaded from; nil for one that is compiled in.
+    public var file: String?
 
     /// Describes a plugin.
-    public init(kind: PluginKind, name: String, version: String, summary: String, options: [Option]) {
+    public init(
+        kind: PluginKind, name: String, version: String, summary: String, options: [Option], file: String? = nil
+    ) {
         self.kind = kind
         self.name = name
         self.version = version
         self.summary = summary
         self.options = options
+        self.file = file
     }
 
     /// The id, `kind.name`, for example `storage.memory`.

@@ -10,7 +10,7 @@ public struct ReadyJob {
     public var id: JobID
     /// 0 is the most urgent.
     public var priority: UInt32
-    /// When its put line was read.
+    /// When its put line was read; before the start of the clock, perhaps, for a job that a store kept.
     public var createdAt: Instant
 
     /// Puts a ready job together.
@@ -50,34 +50,71 @@ public enum ReservationOutcome: Sendable {
     case connectionLost
 }
 
+/// Why a scheduler can't be used: a sentence for the operator.
+public struct SchedulerError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The sentence.
+    public var description: String
+
+    /// Wraps a sentence.
+    public init(_ description: String) { self.description = description }
+}
+
+/// A scheduler whose answers the engine checks, because it is code that no compiler has checked: one behind a C interface.
+///
+/// Where an answer can't be, the engine calls `giveUp`, and then tells all there is anew: tubes, whether they are eligible,
+/// reserved jobs (as reserved by their ids) and ready ones. From then on it believes the answers.
+public protocol CheckedScheduler: Scheduler {
+    /// Makes it ready for use; called once, before all else.
+    ///
+    /// - Parameters:
+    ///   - standIn: Who takes over when it is given up.
+    ///   - report: Takes a line for the operator.
+    func open(standIn: any Scheduler, report: @escaping (String) -> Void) throws(SchedulerError)
+    /// From now on the stand-in hears and answers all; it begins without tubes.
+    func giveUp(_ reason: String)
+}
+
 /// Owns the order of ready jobs.
 ///
 /// A scheduler hears of every job that becomes ready and of every one that stops being so, and answers which is next.
-/// Whether a tube may be served at all (paused, limited) is the engine's business: it says so through `eligible`, and
+/// Whether a tube may be served at all (paused, at a limit) is the engine's business: it says so through `eligible`, and
 /// `pick` must pass over tubes that aren't. Tubes begin eligible.
 ///
-/// The calling order is a law: for one job `ready`, then either `removed` or `reserved`; after `reserved`, `finished`
-/// when the reservation ends. A job that a worker reserves by its id is `removed` if it was ready, and `finished` in the
-/// end all the same: who counts jobs in service must expect a `finished` without a `reserved`. After that the job may become ready again. `tubeOpened` comes before all else of a tube,
-/// `tubeClosed` when nothing of it is left; an index is used again after that.
+/// The calling order is a law. For one job: `ready`, then either `removed` or `reserved`. A job that a worker reserves
+/// by its id is `removed` if it was ready, and then, whatever state it was in, `reservedByID`. What becomes ready again may be in another
+/// tube than before. Each `reserved` and each
+/// `reservedByID` is followed by one `finished`, after which the job may become ready again. `tubeOpened` comes before
+/// all else of a tube, `tubeClosed` when nothing of it is left; an index is used again after that. `advance` comes at
+/// the beginning of each turn; what comes before the first one happens at time 0. All calls come from one thread at a
+/// time, though not always the same one.
+///
+/// `pick` leaves no worker idle: it answers a job wherever an eligible watched tube has one. Who wants to hold jobs back
+/// is asking for a limit, and limits are the engine's.
 ///
 /// *To implement it:* no I/O, no clock, no randomness but what is passed in; the same calls must give the same answers.
-/// No call may cost in proportion to the number of tubes, jobs or watch sets; `pick` may cost in proportion to the
-/// watched tubes, and a logarithm of the depth is the most that is fine. Give memory back when a queue has drained.
+/// No call may cost in proportion to the number of tubes, jobs or watch sets; `pick` and `reserved` may cost in
+/// proportion to the watched tubes, and a logarithm of the depth is the most that is fine. Give memory back when a queue
+/// has drained.
 ///
 /// *Trap:* `pick` and `peek` change nothing that can be seen: the engine may ask and not take.
 public protocol Scheduler: AnyObject {
+    /// What time it is from now on; it never goes back.
+    func advance(to now: Instant)
     /// A tube came into being.
-    func tubeOpened(_ tube: TubeIndex, name: BorrowedName)
+    func tubeOpened(_ tube: TubeIndex, name: BorrowedName, settings: TubeSettings)
+    /// The operator has changed what holds for a tube, which may have jobs in any state.
+    func tubeChanged(_ tube: TubeIndex, settings: TubeSettings)
     /// A tube is gone; it holds no job.
     func tubeClosed(_ tube: TubeIndex)
     /// The job is ready.
     func ready(_ job: ReadyJob)
-    /// A ready job is gone without having been picked: deleted, or reserved by its id.
+    /// A ready job is gone without having been picked: deleted, or about to be reserved by its id.
     func removed(_ job: ReadyJob)
-    /// A job that `pick` answered was given to a worker.
-    func reserved(_ job: ReadyJob)
-    /// A reservation of a job ended, also of one that was reserved by its id.
+    /// A job that `pick` answered for the watch list was given to a worker.
+    func reserved(_ job: ReadyJob, for watched: WatchSet)
+    /// A job that isn't ready (any more) was given to a worker who asked for its id.
+    func reservedByID(_ job: ReadyJob)
+    /// A reservation ended, so long after it began.
     func finished(_ job: ReadyJob, _ outcome: ReservationOutcome, serviceNanoseconds: Int64)
     /// Whether the tube may be served from now on.
     func eligible(_ tube: TubeIndex, _ isEligible: Bool)

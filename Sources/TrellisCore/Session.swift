@@ -92,9 +92,13 @@ extension Engine {
         push(.timedOut, to: connection.index)
     }
 
-    /// The server stops: the connection is given no job any more, and isn't answered.
-    public mutating func cancelWait(of connection: ConnectionID) {
-        if open(connection).pointee.isWaiting { stopWaiting(connection.index) }
+    /// The server stops: nobody who waits is given a job any more, nor answered.
+    ///
+    /// - Complexity: the number of connections.
+    public mutating func cancelWaits() {
+        for index in 0..<sessions.end where sessions[index].pointee.isOpen && sessions[index].pointee.isWaiting {
+            stopWaiting(index)
+        }
     }
 
     /// The most jobs of a closed connection that are put in order: sorting takes milliseconds beyond.
@@ -121,10 +125,8 @@ extension Engine {
     mutating func giveBackJobs(_ closing: inout Closing, atMost count: Int) -> Bool {
         for _ in 0..<count {
             guard let slot = closing.slots.popLast() else { break }
-            let tube = jobs[slot].pointee.tube.index
             endReservation(slot, .connectionLost)
-            makeReady(slot)
-            serve(tube)
+            takeBack(slot)
         }
         guard closing.slots.isEmpty else { return false }
         sessions[closing.client].pointee.reservations.deallocate()

@@ -5,6 +5,10 @@ struct DeadlineEntry: HeapEntry {
     var deadline: Instant
     var id: JobID
     var slot: UInt32
+    /// Reserved: how long the job had been so, in milliseconds, when its time to run was last started again by a touch.
+    ///
+    /// It lies where there would be padding.
+    var earlierMilliseconds: UInt32 = 0
 
     @inline(__always)
     static func precedes(_ left: DeadlineEntry, _ right: DeadlineEntry) -> Bool {

@@ -6,14 +6,16 @@ extension Engine {
     /// else is due follows in the next turn.
     static var eventsPerTurn: Int { 10_000 }
 
-    /// Sets the time of the turn and handles what is due: delays, times to run, reserve timeouts, pauses.
+    /// Sets the time of the turn and handles what is due: delays, times to run, reserve timeouts, pauses, tokens.
     ///
     /// Events are handled in the order of their time; at the same time, connections come before tubes and lower
     /// indexes before higher ones. Of a connection, expiry comes before `DEADLINE_SOON` and that before `TIMED_OUT`;
-    /// of a tube, the end of a delay before the end of a pause.
+    /// of a tube, the end of a delay before the end of a job's time to live, that before the end of a pause, that before
+    /// a token of its rate, and that before it goes.
     public mutating func advance(to moment: Moment) {
         now = max(now, moment.monotonic)
         wallOffset = moment.wallNanoseconds - now.nanoseconds
+        scheduler.advance(to: now)
         var handled = 0
         while let next = timers.pointee.first, next.time <= now, handled < Self.eventsPerTurn {
             handled += 1
@@ -48,22 +50,34 @@ extension Engine {
             stopWaiting(index)
             push(isMargin ? .deadlineSoon : .timedOut, to: index)
         } else if let first = session.pointee.reservations.first {
-            let tube = jobs[first.slot].pointee.tube.index
-            jobs[first.slot].pointee.counters.timeouts &+= 1
+            count(.timeouts, of: first.slot)
+            jobs[first.slot].pointee.status.hasUnloggedCounters = true
             timeouts += 1
             endReservation(first.slot, .timedOut)
-            makeReady(first.slot)
-            serve(tube)
+            takeBack(first.slot)
         }
     }
 
     private mutating func handleEvent(ofTube index: UInt32) {
         let tube = tubes[index]
-        if let first = tube.pointee.delays.first, first.deadline <= tube.pointee.pausedUntil {
+        let (pauseEnd, tokenAt, end) = (tube.pointee.pausedUntil, tube.pointee.tokenAt, tube.pointee.lingersUntil)
+        let expiry = tube.pointee.nextExpiry
+        if let first = tube.pointee.delays.first, first.deadline <= min(expiry, min(pauseEnd, tokenAt, end)) {
             leaveDelays(first.slot)
             makeReady(first.slot)
-        } else {
+            offer(first.slot)
+            return
+        } else if expiry <= min(pauseEnd, tokenAt, end), let first = tube.pointee.expiries.first {
+            expire(first.slot)
+            return
+        } else if pauseEnd <= min(tokenAt, end) {
             endPause(of: index)
+        } else if tokenAt <= end {
+            lift(.rate, from: index)
+        } else {
+            tube.pointee.lingers = false
+            removeTubeIfUnneeded(index)
+            return
         }
         serve(index)
     }

@@ -49,6 +49,8 @@ public enum TransferOutcome: Hashable, Sendable {
 }
 
 /// A stream of bytes that isn't simply a descriptor: TLS, or one in memory for tests.
+///
+/// It is used by one thread at a time; the one that accepts it may be another than the one that reads and writes.
 public protocol ByteStream: AnyObject {
     /// How the loop learns of input and room.
     var readiness: Readiness { get }
@@ -99,7 +101,8 @@ public struct TransportError: Error, Hashable, Sendable, CustomStringConvertible
 
 /// Makes byte streams: binds, listens, accepts.
 ///
-/// `open` is called once, before privileges are dropped. What it made is closed through the listeners.
+/// `open` is called once: before privileges are dropped; or, for one that was added to the configuration of a server that
+/// runs, by a thread of its own beside the loop. What it made is closed through the listeners.
 public protocol Transport: AnyObject {
     /// Binds and listens. Where it throws it has let go of all it took.
     func open() throws(TransportError) -> [any Listener]

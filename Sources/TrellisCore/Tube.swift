@@ -23,6 +23,31 @@ struct TubeRecord {
     var reserved: UInt32 = 0
     var buried: UInt32 = 0
 
+    /// Why the tube may not be served just now; empty where it may.
+    var holds: TubeHolds = []
+    /// Whether reservations count against a limit of the tube.
+    var isLimited = false
+    /// The most reserved jobs, where it is limited.
+    var concurrency = UInt32.max
+    /// What is left of its rate; nil without a limit.
+    var tokens: TokenBucket?
+    /// Whether nothing keeps the tube but the tokens that it has spent.
+    var lingers = false
+    /// How many deliveries of a job may fail; `max` where that isn't counted.
+    var retries = UInt8.max
+    /// How long after its put a ready job stays, in nanoseconds; `max` without an end.
+    var ttl = Int64.max
+    /// Where that has an end: ready jobs by the time of their put, which stands for a deadline here.
+    var expiries = QuaternaryHeap<DeadlineEntry>()
+    /// The most jobs that puts may bring it to.
+    var maxJobs = UInt32.max
+    /// The largest body of a put, in bytes, where the server's limit isn't below.
+    var maxJobBytes = UInt32.max
+    /// What came of its policy.
+    var outcomes = PolicyCounters()
+    /// The rule that holds for it, by its place among the engine's; `none` without one.
+    var rule = none
+
     var totalJobs: UInt64 = 0
     var deletes: UInt64 = 0
     var pauses: UInt64 = 0
@@ -45,10 +70,33 @@ struct TubeRecord {
     /// Where the tube is in the timer heap.
     var timerPlace = none
 
+    /// Whether failed deliveries are counted, which costs a record in the store each.
+    var countsFailures: Bool { retries != .max }
+
+    /// Whether ready jobs go when they have waited too long.
+    var hasTTL: Bool { ttl != .max }
+
+    /// When the first of the ready jobs has waited too long.
+    var nextExpiry: Instant {
+        guard hasTTL, let first = expiries.first else { return .never }
+        return Instant(nanoseconds: first.deadline.nanoseconds.addingReportingOverflow(ttl).partialValue)
+    }
+
+    /// Whether puts bring it no more jobs.
+    var isFull: Bool { jobs >= maxJobs }
+
     var isPaused: Bool { pausedUntil != .never }
 
+    /// When the next token is there, where the tube waits for one; else `never`.
+    var tokenAt: Instant { holds.contains(.rate) ? tokens?.nextToken ?? .never : .never }
+
+    /// When a tube that lingers can go.
+    var lingersUntil: Instant { lingers ? tokens?.fullAt ?? .never : .never }
+
     /// When something happens to the tube by itself.
-    var nextEvent: Instant { min(delays.first?.deadline ?? .never, pausedUntil) }
+    var nextEvent: Instant {
+        min(min(delays.first?.deadline ?? .never, nextExpiry), min(pausedUntil, tokenAt, lingersUntil))
+    }
 
     /// Whether anything keeps the tube alive.
     var isNeeded: Bool { using != 0 || watching != 0 || jobs != 0 || pins != 0 }
@@ -85,14 +133,25 @@ extension Engine {
         tubesByHash[hash] = index
         if newest != none { tubes[newest].pointee.newer = index } else { oldestTube = index }
         newestTube = index
-        scheduler.tubeOpened(TubeIndex(index), name: BorrowedName(UnsafeRawBufferPointer(copy)))
+        let ownName = BorrowedName(UnsafeRawBufferPointer(copy))
+        setRule(of: index, ownName)
+        scheduler.tubeOpened(TubeIndex(index), name: ownName, settings: settings(of: index))
         return index
     }
 
     /// Removes a tube that nothing keeps alive; `default` stays.
+    ///
+    /// A tube that has spent tokens of its rate stays until they would be there again: else it could be made anew with a
+    /// full bucket.
     mutating func removeTubeIfUnneeded(_ index: UInt32) {
         let tube = tubes[index]
         guard !tube.pointee.isNeeded, index != TubeIndex.defaultTube.index else { return }
+        if let tokens = tube.pointee.tokens, tokens.fullAt > now {
+            tube.pointee.lingers = true
+            armTube(index)
+            return
+        }
+        tube.pointee.lingers = false
         scheduler.tubeClosed(TubeIndex(index))
         disarm(&tube.pointee.timerPlace)
         unlinkName(index)
@@ -113,6 +172,7 @@ extension Engine {
     static func dismantle(_ tube: UnsafeMutablePointer<TubeRecord>) {
         tube.pointee.name.deallocate()
         tube.pointee.delays.deallocate()
+        tube.pointee.expiries.deallocate()
         tube.pointee.waitingSets.deallocate()
     }
 

@@ -59,16 +59,26 @@ extension Engine {
 
     private mutating func serveWaiters(_ index: UInt32) {
         let tube = tubes[index]
-        while tube.pointee.ready > 0, !tube.pointee.isPaused, let set = longestWaitingSet(of: index) {
-            guard let slot = scheduler.pick(watchSet(set)) else { return }
+        var refused: [UInt32] = []
+        while tube.pointee.ready > 0, tube.pointee.holds.isEmpty, let (set, position) = longestWaitingSet(of: index) {
+            let watched = watchSet(set)
+            guard let slot = pick(watched) else {
+                // Unlawful of the scheduler; the other sets shall not suffer for it.
+                delist(set, at: position)
+                refused.append(set)
+                continue
+            }
             let worker = watchSets[set].pointee.firstWaiter
             stopWaiting(worker)
-            give(slot.index, to: worker)
+            give(slot, to: worker, for: watched)
         }
+        for set in refused { enlist(set) }
     }
 
     /// The set whose first waiter has waited longest of all that watch the tube.
-    private mutating func longestWaitingSet(of tube: UInt32) -> UInt32? {
+    ///
+    /// Answers it with the tube's place in its list.
+    private mutating func longestWaitingSet(of tube: UInt32) -> (set: UInt32, position: Int)? {
         while let top = tubes[tube].pointee.waitingSets.first {
             let set = watchSets[top.set]
             guard set.pointee.waiting > 0 else {
@@ -77,7 +87,7 @@ extension Engine {
             }
             var entry = top
             entry.waiterNumber = sessions[set.pointee.firstWaiter].pointee.waiterNumber
-            if entry.waiterNumber == top.waiterNumber { return top.set }
+            if entry.waiterNumber == top.waiterNumber { return (top.set, Int(top.position)) }
             tubes[tube].pointee.waitingSets.replace(at: 0, with: entry) { rememberPlace($0, $1) }
         }
         return nil

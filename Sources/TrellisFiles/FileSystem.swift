@@ -19,6 +19,9 @@ public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Whether the disk, or the user's share of it, is full.
     public var isFull: Bool { number == FileError.noSpace || number == FileError.overQuota }
 
+    /// Whether the disk is one that nobody may write to.
+    public var isReadOnlyDisk: Bool { number == FileError.readOnlyDisk }
+
     /// `fdatasync of data/000001.log: Input/output error`.
     public var description: String { "\(call) of \(path): \(FileError.text(number))" }
 }
@@ -50,9 +53,16 @@ public protocol File: AnyObject, Sendable {
     func sync() throws(FileError)
     /// Cuts the file, or extends it by zeroes.
     func resize(to size: UInt64) throws(FileError)
+    /// Makes sure that the disk has room for the first `size` bytes, and that the file is at least that long.
+    ///
+    /// What is new reads as zeroes, and is as durable as a write is: after `sync`. After an error, `isFull` where the
+    /// disk has no room, the file is as long as it was.
+    func reserve(_ size: UInt64) throws(FileError)
     /// The size, in bytes.
     func size() throws(FileError) -> UInt64
-    /// Takes the lock that only one process can have, until the file is closed. False where another one has it.
+    /// Takes the lock that only one open file can have, until this one is closed. False where another one has it.
+    ///
+    /// The file has to be open for writing.
     func lock() throws(FileError) -> Bool
     /// Closes the file. May be called twice.
     func close()

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-internal import CLinux
 internal import Glibc
 
 /// The files of this machine.
@@ -77,64 +76,13 @@ public final class LinuxFileSystem: FileSystem {
     }
 }
 
-/// A descriptor of a file.
-private final class LinuxFile: File {
-    let path: String
-    private let descriptor: Int32
-
-    init(descriptor: Int32, path: String) {
-        self.descriptor = descriptor
-        self.path = path
-    }
-
-    deinit { Glibc.close(descriptor) }
-
-    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(FileError) -> Int {
-        try repeated("pread") { pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset)) }
-    }
-
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) -> Int {
-        try repeated("pwrite") { pwrite(descriptor, bytes.baseAddress, bytes.count, off_t(offset)) }
-    }
-
-    func sync() throws(FileError) {
-        if fdatasync(descriptor) != 0 { throw failure("fdatasync") }
-    }
-
-    func resize(to size: UInt64) throws(FileError) {
-        if ftruncate(descriptor, off_t(size)) != 0 { throw failure("ftruncate") }
-    }
-
-    func size() throws(FileError) -> UInt64 {
-        var status = stat()
-        if fstat(descriptor, &status) != 0 { throw failure("fstat") }
-        return UInt64(status.st_size)
-    }
-
-    func lock() throws(FileError) -> Bool {
-        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
-        if errno == EWOULDBLOCK { return false }
-        throw failure("flock")
-    }
-
-    /// The descriptor itself is closed when nobody has the file any more: a thread may still be in a call on it.
-    func close() {}
-
-    /// A transfer, again if a signal came between.
-    private func repeated(_ call: String, _ transfer: () -> Int) throws(FileError) -> Int {
-        while true {
-            let count = transfer()
-            if count >= 0 { return count }
-            if errno != EINTR { throw failure(call) }
-        }
-    }
-
-    private func failure(_ call: String) -> FileError { FileError(call: call, path: path, number: errno) }
-}
-
 extension FileError {
+    /// The failure of whoever found no room at that path.
+    public static func full(_ path: String) -> FileError { FileError(call: "write", path: path, number: noSpace) }
+
     static let noSpace = ENOSPC
     static let overQuota = EDQUOT
+    static let readOnlyDisk = EROFS
 
     static func text(_ number: Int32) -> String { String(cString: strerror(number)) }
 }

@@ -47,6 +47,8 @@ struct Connection {
     var isDirty = false
     var isResumable = false
     var isClosing = false
+    /// It has commands in the batch of its loop: nothing more is read before they are performed.
+    var isInBatch = false
 
     /// What is to be sent, in bytes.
     var queuedBytes: Int { output.map { $0.pointee.queuedBytes } ?? 0 }
@@ -64,6 +66,9 @@ struct Connection {
             }
         }
     }
+
+    /// Whether a part of the body that is being received can be read to where it belongs.
+    var hasRoomForBody: Bool { body.map { $0.count > bodyReceived } ?? false }
 
     /// Whether there is input that nobody will tell of: what signals by itself does so once and is asked until it has
     /// nothing; a stream may have taken in more than it gave.

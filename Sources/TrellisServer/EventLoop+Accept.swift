@@ -17,15 +17,17 @@ extension EventLoop {
     private static var warningNanoseconds: Int64 { 10_000_000_000 }
 
     /// Adds a listener and begins to accept.
-    mutating func add(_ listener: any Listener) {
-        let index = listeners.count
-        listeners.append(listener)
+    mutating func add(_ listener: OpenListener) {
+        // The place of one that was closed, so that many reloads don't make the list longer.
+        let index = listeners.firstIndex { $0.listener is ClosedListener } ?? listeners.count
+        if index == listeners.count { listeners.append(listener) } else { listeners[index] = listener }
         startWatching(index)
     }
 
     private func startWatching(_ index: Int) {
-        switch listeners[index].readiness {
-        case .descriptor(let descriptor): watch(descriptor, Token.firstListener + UInt64(index))
+        switch listeners[index].listener.readiness {
+        case .descriptor(let descriptor):
+            if isAccepting { watch(descriptor, Token.firstListener + UInt64(index)) }
         case .signal(let signal):
             let mailbox = mailbox
             signal.onReady { mailbox.leave { $0.listeners.append(index) } }
@@ -39,7 +41,7 @@ extension EventLoop {
                 pauseAccepting("the limit of \(connectionLimit) connections is reached", retry: .never)
                 return
             }
-            switch listeners[index].accept() {
+            switch listeners[index].listener.accept() {
             case .descriptor(let descriptor, let peer): open(.descriptor(descriptor), peer)
             case .stream(let stream, let peer): open(.stream(stream), peer)
             case .again: return
@@ -51,7 +53,7 @@ extension EventLoop {
             }
         }
         // More may wait; descriptors tell again, what has none doesn't.
-        if case .signal = listeners[index].readiness { mailbox.leave { $0.listeners.append(index) } }
+        if case .signal = listeners[index].listener.readiness { mailbox.leave { $0.listeners.append(index) } }
     }
 
     private mutating func open(_ link: Connection.Link, _ peer: Peer) {
@@ -59,7 +61,17 @@ extension EventLoop {
             hasWarnedOfPause = false
             logger.notice("accepting connections again", metadata: ["connections": "\(connectionCount)"])
         }
-        let id = engine.pointee.connect()
+        logger.trace("connected", metadata: ["peer": "\(peer)"])
+        if gate == nil {
+            admit(engine.pointee.connect(), link)
+        } else {
+            exchange.accepted.append(link)
+        }
+        connectionCount += 1
+    }
+
+    /// Serves a connection that the engine knows from now on.
+    mutating func admit(_ id: ConnectionID, _ link: Connection.Link) {
         let connection = UnsafeMutablePointer<Connection>.allocate(capacity: 1)
         connection.initialize(to: Connection(id: id, link: link))
         let index = Int(id.index)
@@ -67,9 +79,7 @@ extension EventLoop {
             connections.append(contentsOf: repeatElement(nil, count: index + 1 - connections.count))
         }
         connections[index] = connection
-        connectionCount += 1
         let token = Token.connection(id)
-        logger.trace("connected", metadata: ["peer": "\(peer)"])
         if let descriptor = connection.pointee.descriptor {
             connection.pointee.interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue
             if clinux_epoll_add(poller, descriptor, connection.pointee.interest, token) != 0 { markClosing(connection) }
@@ -93,17 +103,20 @@ extension EventLoop {
     }
 
     private func unwatchListeners() {
-        for listener in listeners {
-            if case .descriptor(let descriptor) = listener.readiness { _ = clinux_epoll_remove(poller, descriptor) }
-        }
+        for index in listeners.indices { unwatch(index) }
+    }
+
+    private func unwatch(_ index: Int) {
+        guard case .descriptor(let descriptor) = listeners[index].listener.readiness else { return }
+        _ = clinux_epoll_remove(poller, descriptor)
     }
 
     mutating func resumeAccepting() {
         guard !isAccepting, !isStopping, connectionCount < connectionLimit else { return }
         isAccepting = true
         acceptRetry = .never
-        for (index, listener) in listeners.enumerated() {
-            if case .descriptor(let descriptor) = listener.readiness {
+        for (index, entry) in listeners.enumerated() {
+            if case .descriptor(let descriptor) = entry.listener.readiness {
                 watch(descriptor, Token.firstListener + UInt64(index))
             } else {
                 mailbox.leave { $0.listeners.append(index) }
@@ -117,7 +130,16 @@ extension EventLoop {
         acceptRetry = .never
         // A socket that the service manager has open, too, would stay in the set when it is closed here.
         unwatchListeners()
-        for listener in listeners { listener.close() }
+        for entry in listeners { entry.listener.close() }
         listeners.removeAll()
+    }
+
+    /// Stops listening at the places of a transport; connections that came in there stay.
+    mutating func closeListeners(of transport: Int) {
+        for index in listeners.indices where listeners[index].transport == transport {
+            if isAccepting { unwatch(index) }
+            listeners[index].listener.close()
+            listeners[index] = OpenListener(ClosedListener(), transport: nil)
+        }
     }
 }

@@ -9,12 +9,20 @@ internal import TrellisWire
 extension EventLoop {
     /// Whether nothing of the connection may be decoded now.
     @inline(__always)
-    private func mustWait(_ connection: UnsafeMutablePointer<Connection>) -> Bool {
+    func mustWait(_ connection: UnsafeMutablePointer<Connection>) -> Bool {
         connection.pointee.isBlocked || connection.pointee.queuedBytes > settings.outputBytes
     }
 
     /// One read of a connection that is readable or has ended, and all commands in what came.
     mutating func receive(_ connection: UnsafeMutablePointer<Connection>, mayHaveEnded: Bool, isGone: Bool) {
+        if gate != nil {
+            guard !connection.pointee.isInBatch else {
+                // It is told of again, or looked at in the next turn.
+                if connection.pointee.mayHaveMore { markResumable(connection) }
+                return
+            }
+            makeRoomInBatch(for: connection)
+        }
         guard !connection.pointee.isClosing else { return }
         if connection.pointee.isFinishing || connection.pointee.hasEnded {
             if isGone { markClosing(connection) }
@@ -28,6 +36,8 @@ extension EventLoop {
         } else if connection.pointee.isResumable && connection.pointee.leftover.count > 0 {
             // What it left over comes first, and is done in this turn: reading on top of it would have no bound.
             return
+        } else if gate != nil {
+            receiveIntoBatch(connection)
         } else if connection.pointee.decoder.bodyBytesLeft > 0 && connection.pointee.leftover.count == 0 {
             receiveBody(connection)
         } else {
@@ -39,35 +49,64 @@ extension EventLoop {
     private mutating func receiveCommands(_ connection: UnsafeMutablePointer<Connection>) {
         let kept = connection.pointee.leftover.count
         if kept > 0 { input.copyMemory(from: connection.pointee.leftover.bytes) }
-        let room = UnsafeMutableRawBufferPointer(rebasing: input[kept..<kept + Self.readBytes])
+        // After a large body comes another one, often: it is to come straight to its place.
+        let expectsLarge = connection.pointee.bodySize >= Self.largeBody
+        let most = expectsLarge ? Self.bytesBeforeLargeBody : Self.readBytes
+        let room = UnsafeMutableRawBufferPointer(rebasing: input[kept..<kept + most])
         let outcome = connection.pointee.read(into: room)
-        if case .bytes(let count) = outcome {
-            decode(connection, UnsafeRawBufferPointer(rebasing: input[..<(kept + count)]))
+        guard case .bytes(let count) = outcome else { return conclude(outcome, connection) }
+        decode(connection, UnsafeRawBufferPointer(rebasing: input[..<(kept + count)]))
+        guard expectsLarge, count == most else { return conclude(outcome, connection) }
+        if canReceiveBody(connection) {
+            receiveBody(connection)
+        } else {
+            if connection.pointee.decoder.bodyBytesLeft == 0 { connection.pointee.bodySize = 0 }
+            conclude(outcome, connection)
         }
-        conclude(outcome, connection)
+    }
+
+    /// Whether what comes next is a body and may be read now.
+    private func canReceiveBody(_ connection: UnsafeMutablePointer<Connection>) -> Bool {
+        connection.pointee.decoder.bodyBytesLeft > 0 && connection.pointee.leftover.count == 0 && !mustWait(connection)
     }
 
     /// The body comes first, straight to where it belongs; what is behind it goes to the buffer.
+    ///
+    /// Behind a large body only as much is read as the next command takes, so that a large body behind it comes straight
+    /// to its place as well, in the same turn while more is there.
     private mutating func receiveBody(_ connection: UnsafeMutablePointer<Connection>) {
-        guard growBody(of: connection, for: 1), let body = connection.pointee.body else { return }
-        let free = UnsafeMutableRawBufferPointer(rebasing: body.mutableBytes[connection.pointee.bodyReceived...])
-        let room = UnsafeMutableRawBufferPointer(rebasing: free.prefix(Self.bodyBytesPerTurn))
-        let behind = UnsafeMutableRawBufferPointer(rebasing: input[..<Self.readBytes])
-        let outcome =
-            room.count < free.count
-            ? connection.pointee.read(into: room) : connection.pointee.read(into: room, then: behind)
-        if case .bytes(let count) = outcome {
+        var turnBytes = Self.bodyBytesPerTurn
+        while turnBytes > 0 {
+            guard growBody(of: connection, for: 1), let body = connection.pointee.body else { break }
+            let isLarge = connection.pointee.bodySize >= Self.largeBody
+            let free = UnsafeMutableRawBufferPointer(rebasing: body.mutableBytes[connection.pointee.bodyReceived...])
+            let room = UnsafeMutableRawBufferPointer(rebasing: free.prefix(turnBytes))
+            let behind = UnsafeMutableRawBufferPointer(
+                rebasing: input[..<(isLarge ? Self.bytesBehindLargeBody : Self.readBytes)])
+            let isWhole = room.count == free.count
+            let outcome =
+                isWhole ? connection.pointee.read(into: room, then: behind) : connection.pointee.read(into: room)
+            guard case .bytes(let count) = outcome else { return conclude(outcome, connection) }
             let ofBody = min(count, room.count)
             connection.pointee.bodyReceived += ofBody
             connection.pointee.decoder.tookBodyBytes(ofBody)
             if count > ofBody { decode(connection, UnsafeRawBufferPointer(rebasing: input[..<(count - ofBody)])) }
+            turnBytes -= count
+            // A full read says that there may be more.
+            let isFull = count == room.count + (isWhole ? behind.count : 0)
+            guard isFull, canReceiveBody(connection) else { return conclude(outcome, connection) }
         }
-        conclude(outcome, connection)
+        readOnLater(connection)
     }
 
-    private mutating func conclude(_ outcome: TransferOutcome, _ connection: UnsafeMutablePointer<Connection>) {
+    /// Where nobody will tell that there is more to read, the loop sees to it by itself.
+    private mutating func readOnLater(_ connection: UnsafeMutablePointer<Connection>) {
+        if connection.pointee.mayHaveMore { markResumable(connection) }
+    }
+
+    mutating func conclude(_ outcome: TransferOutcome, _ connection: UnsafeMutablePointer<Connection>) {
         switch outcome {
-        case .bytes: if connection.pointee.mayHaveMore { markResumable(connection) }
+        case .bytes: readOnLater(connection)
         case .againWhenReadable, .againWhenWritable: break
         case .end: endInput(of: connection, isKnown: true)
         case .failed: markClosing(connection)
@@ -78,10 +117,10 @@ extension EventLoop {
     private mutating func keepForLater(_ connection: UnsafeMutablePointer<Connection>) {
         let room = min(settings.inputBytes - connection.pointee.leftover.count, Self.readBytes)
         guard room > 0 else { return }
-        let buffer = UnsafeMutableRawBufferPointer(rebasing: input[..<room])
+        let buffer = UnsafeMutableRawBufferPointer(rebasing: freeInput[..<room])
         let outcome = connection.pointee.read(into: buffer)
         if case .bytes(let count) = outcome {
-            connection.pointee.leftover.append(UnsafeRawBufferPointer(rebasing: input[..<count]))
+            connection.pointee.leftover.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
         conclude(outcome, connection)
     }
@@ -92,6 +131,10 @@ extension EventLoop {
     private mutating func endInput(of connection: UnsafeMutablePointer<Connection>, isKnown: Bool = false) {
         if isKnown { connection.pointee.hasEnded = true }
         if connection.pointee.isBlocked {
+            guard gate == nil else {
+                exchange.ended.append(connection.pointee.id)
+                return
+            }
             engine.pointee.inputEnded(connection.pointee.id)
             deliver()
         } else if isKnown {
@@ -130,11 +173,7 @@ extension EventLoop {
             case .fault(let fault): engine.pointee.refuse(fault, from: connection.pointee.id)
             case .bodyBytes(let part): takeBodyBytes(part, connection)
             case .bodyEnd(let endsWithCRLF): completePut(connection, endsWithCRLF: endsWithCRLF)
-            case .swallowed:
-                if let reply = connection.pointee.swallowReply {
-                    engine.pointee.send(reply, to: connection.pointee.id)
-                    connection.pointee.swallowReply = nil
-                }
+            case .swallowed: answerSwallowed(connection)
             }
             deliver()
         }
@@ -171,10 +210,18 @@ extension EventLoop {
         }
     }
 
+    /// Sends the answer to a body that nobody wanted; false where there is none to be sent.
+    @discardableResult
+    mutating func answerSwallowed(_ connection: UnsafeMutablePointer<Connection>) -> Bool {
+        guard let reply = connection.pointee.swallowReply else { return false }
+        engine.pointee.send(reply, to: connection.pointee.id)
+        connection.pointee.swallowReply = nil
+        return true
+    }
+
     // MARK: Bodies in parts
 
-    private mutating func takeBodyBytes(_ part: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>)
-    {
+    mutating func takeBodyBytes(_ part: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>) {
         guard growBody(of: connection, for: part.count), let body = connection.pointee.body else { return }
         let room = UnsafeMutableRawBufferPointer(rebasing: body.mutableBytes[connection.pointee.bodyReceived...])
         room.copyMemory(from: part)
@@ -207,11 +254,12 @@ extension EventLoop {
         if let body = connection.pointee.body { engine.pointee.release(body) }
         connection.pointee.body = nil
         engine.pointee.abandonPut(connection.pointee.id)
-        connection.pointee.decoder.swallow(UInt64(missing) + 2)
+        // A decoder that is ahead of the engine goes on with the body, whose bytes are then ignored.
+        if gate == nil { connection.pointee.decoder.swallow(UInt64(missing) + 2) }
         connection.pointee.swallowReply = .outOfMemory
     }
 
-    private mutating func completePut(_ connection: UnsafeMutablePointer<Connection>, endsWithCRLF: Bool) {
+    mutating func completePut(_ connection: UnsafeMutablePointer<Connection>, endsWithCRLF: Bool) {
         guard let body = connection.pointee.body ?? engine.pointee.makeBody(0) else {
             engine.pointee.abandonPut(connection.pointee.id)
             engine.pointee.send(.outOfMemory, to: connection.pointee.id)

@@ -13,22 +13,34 @@ extension EventLoop {
         while let effect = engine.pointee.nextEffect() { deliver(effect) }
     }
 
+    @inline(__always)
     private mutating func deliver(_ effect: Effect) {
+        if let connection = queue(effect) { unblock(connection) }
+    }
+
+    /// Puts a reply behind what its connection is to be sent; nil where the connection is gone.
+    @inline(__always)
+    mutating func queue(_ effect: Effect) -> UnsafeMutablePointer<Connection>? {
         let index = Int(effect.connection.index)
         guard index < connections.count, let connection = connections[index],
             connection.pointee.id == effect.connection
         else {
-            if let body = effect.reply.body { engine.pointee.release(body) }
-            return
+            if let body = effect.reply.body { giveBack(body) }
+            return nil
         }
         let output = connection.pointee.output ?? takeOutput(for: connection)
-        if !output.pointee.append(effect.reply), let body = effect.reply.body { engine.pointee.release(body) }
+        if !output.pointee.append(effect.reply), let body = effect.reply.body { giveBack(body) }
         markDirty(connection)
-        if connection.pointee.isBlocked {
-            connection.pointee.isBlocked = false
-            if connection.pointee.leftover.count > 0 || connection.pointee.hasEnded || connection.pointee.mayHaveMore {
-                markResumable(connection)
-            }
+        return connection
+    }
+
+    /// The reply that a connection waited for is there.
+    @inline(__always)
+    mutating func unblock(_ connection: UnsafeMutablePointer<Connection>) {
+        guard connection.pointee.isBlocked else { return }
+        connection.pointee.isBlocked = false
+        if connection.pointee.leftover.count > 0 || connection.pointee.hasEnded || connection.pointee.mayHaveMore {
+            markResumable(connection)
         }
     }
 
@@ -52,9 +64,8 @@ extension EventLoop {
                 markDirty(connection)
                 break
             }
-            let engine = engine
             let outcome = output.pointee.send(
-                atMost: left, { connection.pointee.write($0, $1) }, done: { engine.pointee.release($0) })
+                atMost: left, { connection.pointee.write($0, $1) }, done: { giveBack($0) })
             switch outcome {
             case .bytes(let count): left -= count
             case .againWhenWritable, .againWhenReadable:
@@ -125,7 +136,7 @@ extension EventLoop {
             close(connection)
         }
         closing.removeAll(keepingCapacity: true)
-        deliver()
+        if gate == nil { deliver() }
         if acceptRetry != .never || !isAccepting { resumeAccepting() }
     }
 
@@ -135,16 +146,21 @@ extension EventLoop {
         case .descriptor(let descriptor): _ = Glibc.close(descriptor)
         case .stream(let stream): stream.close()
         }
-        if let body = connection.pointee.body { engine.pointee.release(body) }
+        if let body = connection.pointee.body { giveBack(body) }
         connection.pointee.leftover.clear()
         if let output = connection.pointee.output {
-            for body in output.pointee.dismantle() { engine.pointee.release(body) }
+            for body in output.pointee.dismantle() { giveBack(body) }
             output.deinitialize(count: 1)
             output.deallocate()
         }
         connections[Int(id.index)] = nil
         connection.deinitialize(count: 1)
         connection.deallocate()
+        guard gate == nil else {
+            // Counted where all loops' connections are.
+            exchange.gone.append(id)
+            return
+        }
         connectionCount -= 1
         engine.pointee.disconnect(id)
     }
@@ -152,8 +168,12 @@ extension EventLoop {
     /// Closes every connection, at the end of the server.
     mutating func closeAll() {
         for case let connection? in connections { close(connection) }
-        while engine.pointee.hasWork { engine.pointee.step() }
-        deliver()
+        if let gate {
+            leaveShared(gate)
+        } else {
+            while engine.pointee.hasWork { engine.pointee.step() }
+            deliver()
+        }
     }
 
     // MARK: Outputs

@@ -99,20 +99,41 @@ public enum ReplyEncoder {
         return 2
     }
 
+    @inline(__always)
     private static func writeDecimal(_ number: UInt64, to start: UnsafeMutableRawPointer) -> Int {
-        var digits = 1
-        var limit: UInt64 = 10
-        while digits < 20, number >= limit {
-            digits += 1
-            limit = digits < 20 ? limit &* 10 : limit
-        }
+        let digits = digitCount(number)
         var rest = number
         var place = digits
-        while place > 0 {
-            place -= 1
-            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            (start + place).storeBytes(of: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit), as: UInt8.self)
+        // Two at a time: half as many divisions, each after the other.
+        while rest >= 100 {
+            let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
+            place -= 2
+            (start + place).storeBytes(of: twoDigits(pair), as: UInt16.self)
             rest = quotient
+        }
+        if rest >= 10 {
+            start.storeBytes(of: twoDigits(rest), as: UInt16.self)
+        } else {
+            start.storeBytes(of: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest), as: UInt8.self)
+        }
+        return digits
+    }
+
+    /// The characters of a number below 100, the tens in the lower byte.
+    @inline(__always)
+    private static func twoDigits(_ number: UInt64) -> UInt16 {
+        let tens = (number &* 103) >> 10
+        return 0x3030 &+ UInt16(truncatingIfNeeded: tens | (number &- tens &* 10) << 8)
+    }
+
+    @inline(__always)
+    private static func digitCount(_ number: UInt64) -> Int {
+        if number < 10_000 { return number < 100 ? (number < 10 ? 1 : 2) : number < 1000 ? 3 : 4 }
+        var digits = 4
+        var rest = number / 10_000
+        while rest > 0 {
+            digits += 1
+            rest /= 10
         }
         return digits
     }

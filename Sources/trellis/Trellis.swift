@@ -16,7 +16,7 @@ struct Trellis: ParsableCommand {
             `reserve --exec` ends with the status of a command that fails.
             """,
         version: "0.1.0",
-        subcommands: [Put.self, Reserve.self, Delete.self, Stats.self])
+        subcommands: [Put.self, Reserve.self, Delete.self, Stats.self, Explain.self])
 
     @OptionGroup var options: ServerOptions
 }

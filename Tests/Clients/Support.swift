@@ -9,9 +9,11 @@ enum Repository {
 }
 
 /// Runs a test, which blocks, on a thread of its own, with a server of its own.
-func withServer(_ body: @escaping @Sendable (LiveServer) throws -> Void) async throws {
+func withServer(
+    _ settings: LiveServer.Settings = LiveServer.Settings(), _ body: @escaping @Sendable (LiveServer) throws -> Void
+) async throws {
     try await withTaskExecutorPreference(Threads.shared) {
-        let server = try LiveServer()
+        let server = try LiveServer(settings)
         do {
             try body(server)
         } catch {

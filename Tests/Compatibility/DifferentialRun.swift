@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import Glibc
 import LiveServer
 
 /// One run: the commands of a seed to both servers, one outstanding at a time, every reply compared.
@@ -16,6 +17,8 @@ final class DifferentialRun {
         /// The job whose body is being sent.
         var hiddenID: Int?
     }
+
+    private static let hasSeveralThreads = getenv("TRELLIS_IO_THREADS") != nil
 
     private let seed: UInt64
     private let route: Route
@@ -128,6 +131,7 @@ final class DifferentialRun {
         for _ in 0..<2 {
             for observer in [observers.ours, observers.theirs] { try observer.call("barrier", "UNKNOWN_COMMAND") }
         }
+        if Self.hasSeveralThreads { try ours.waitUntilItRests(route) }
     }
 
     private func send(_ bytes: [UInt8], _ number: Int) {

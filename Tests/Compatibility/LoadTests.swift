@@ -52,6 +52,41 @@ struct LoadTests {
     }
 
     @Test(.server, arguments: Route.allCases)
+    func bodiesOfAllSizesComeWholeAmongOtherCommands(over route: Route) throws {
+        let client = try connect(route)
+        // Large ones behind one another, behind small ones, before none, with commands of many lengths between.
+        let sizes = [
+            40_000, 65_535, 16_383, 16_384, 0, 1, 33_000, 20_000, 20_000, 480, 65_000, 509, 510, 511, 512, 30_000,
+        ]
+        var commands = ""
+        var replies = ""
+        var jobs: [(id: Int, body: String)] = []
+        for round in 0..<20 {
+            for (place, size) in sizes.enumerated() {
+                let id = jobs.count + 1
+                let letter = Character(UnicodeScalar(UInt8(97 + id % 26)))
+                let body =
+                    "\(id)".utf8.count <= size
+                    ? "\(id)" + String(repeating: letter, count: size - "\(id)".utf8.count) : ""
+                jobs.append((id, body))
+                commands += "put 0 0 600 \(body.utf8.count)\r\n\(body)\r\n"
+                replies += "INSERTED \(id)\r\n"
+                for _ in 0..<(round * place % 7) {
+                    let name = String(repeating: "n", count: 1 + (round * 37 + place) % 190)
+                    commands += "use \(name)\r\nuse default\r\n"
+                    replies += "USING \(name)\r\nUSING default\r\n"
+                }
+            }
+        }
+        client.send(commands)
+        try client.expect(replies)
+        for job in jobs {
+            client.send("peek \(job.id)\r\n")
+            try client.expect("FOUND \(job.id) \(job.body.utf8.count)\r\n\(job.body)\r\n")
+        }
+    }
+
+    @Test(.server, arguments: Route.allCases)
     func kickingManyJobsKicksThemAll(over route: Route) throws {
         let client = try connect(route)
         client.send(String(repeating: "put 0 1000 60 0\r\n\r\n", count: 20_000))

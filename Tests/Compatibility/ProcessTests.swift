@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-import Glibc
+import Foundation
 import LiveServer
 import Testing
 
 /// What the process does beside answering commands: descriptors, users, signals, exit statuses, processor time.
 @Suite(.onThreads, .disabled(if: LiveServer.isReference, "the reference does otherwise"))
 struct ProcessTests {
+    /// How many threads the servers have: all tests may be run with several.
+    private static let threads = getenv("TRELLIS_IO_THREADS").flatMap { Int(String(cString: $0)) } ?? 1
+
     // MARK: Descriptors
 
     @Test func configuredConnectionsLiftTheSoftLimitOfDescriptors() throws {
@@ -57,7 +60,8 @@ struct ProcessTests {
             try state.enter(client, server)
             clients.append(client)
         }
-        pause(seconds: 0.5)
+        // What they sent is done first: thousands of commands, which several loops decode more than once.
+        pause(seconds: Self.threads > 1 ? 6 : 0.5)
         #expect(server.ticksUsed(inSeconds: 1) <= 2)
         for client in clients { client.close() }
         let observer = try server.connect()
@@ -194,6 +198,20 @@ struct ProcessTests {
             #expect(process.waitForExit(seconds: 10) == status, "\(arguments): \(process.output())")
         }
         try server.stop()
+    }
+
+    // MARK: Threads
+
+    @Test func hasAsManyThreadsAsAreConfigured() throws {
+        let server = try TrellisProcess()
+        defer { server.kill() }
+        try server.waitForThreads(Self.threads)
+        let other = try TrellisProcess(more: "io-threads: 3", shell: "unset TRELLIS_IO_THREADS")
+        defer { other.kill() }
+        try other.waitForThreads(3)
+        let automatic = try TrellisProcess(more: "io-threads: auto", shell: "unset TRELLIS_IO_THREADS")
+        defer { automatic.kill() }
+        try automatic.waitForThreads(max(1, min(8, ProcessInfo.processInfo.activeProcessorCount - 1)))
     }
 
     // MARK: Socket activation

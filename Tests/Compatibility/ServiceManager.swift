@@ -71,8 +71,9 @@ final class ServiceManager {
         ]
         var vector: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         defer { for pointer in vector { free(pointer) } }
+        var variables = ChildProcess.inheritedVariables + [nil]
         var pid = pid_t()
-        guard posix_spawn(&pid, "/bin/sh", &actions, &attributes, &vector, environ) == 0 else {
+        guard posix_spawn(&pid, "/bin/sh", &actions, &attributes, &vector, &variables) == 0 else {
             throw Unexpected("can't start a server")
         }
         return ManagedProcess(pid: pid)

@@ -29,27 +29,13 @@ struct ServerTrait: SuiteTrait, TestTrait, TestScoping {
     }
 }
 
-/// Runs the tests of a suite, which block, on threads of their own.
-struct ThreadsTrait: SuiteTrait, TestTrait, TestScoping {
-    func provideScope(
-        for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
-    ) async throws {
-        try await withTaskExecutorPreference(Threads.shared) { try await function() }
-    }
-}
-
-extension Trait where Self == ThreadsTrait {
-    /// Threads of its own for each test.
-    static var onThreads: Self { ThreadsTrait() }
-}
-
 extension Trait where Self == ServerTrait {
     /// A server about which nothing is special.
     static var server: Self { ServerTrait(settings: LiveServer.Settings()) }
 
     /// A server with settings of its own.
-    static func server(jobSize: Int = 65_535, limits: [String] = []) -> Self {
-        ServerTrait(settings: LiveServer.Settings(jobSize: jobSize, limits: limits))
+    static func server(jobSize: Int = 65_535, limits: [String] = [], sections: [String] = []) -> Self {
+        ServerTrait(settings: LiveServer.Settings(jobSize: jobSize, limits: limits, sections: sections))
     }
 }
 

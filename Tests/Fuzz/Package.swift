@@ -26,5 +26,22 @@ let package = Package(
                 .product(name: "TrellisCore", package: "trellis"),
                 .product(name: "TrellisPlugins", package: "trellis"),
             ]),
+        .executableTarget(
+            name: "FuzzBeanstalkd",
+            dependencies: [
+                "CFuzzer",
+                .product(name: "TrellisCore", package: "trellis"),
+                .product(name: "TrellisFiles", package: "trellis"),
+                .product(name: "TrellisPlugins", package: "trellis"),
+            ]),
+        .executableTarget(
+            name: "FuzzBinlog",
+            dependencies: [
+                "CFuzzer",
+                .product(name: "TrellisCore", package: "trellis"),
+                .product(name: "TrellisFiles", package: "trellis"),
+                .product(name: "TrellisPlugins", package: "trellis"),
+                .product(name: "TrellisCompressedPlugins", package: "trellis"),
+            ]),
     ]
 )

@@ -48,12 +48,7 @@ public final class ChildProcess: Sendable {
         // The first of two variables with one name holds.
         var variables: [UnsafeMutablePointer<CChar>?] = environment.map { (word: String) in strdup(word) }
         defer { for pointer in variables.prefix(environment.count) { free(pointer) } }
-        var next = environ
-        while let variable = next.pointee {
-            // Those of the test run (how many seeds) would be errors to the server.
-            if strncmp(variable, "TRELLIS_", 8) != 0 { variables.append(variable) }
-            next += 1
-        }
+        variables += Self.inheritedVariables
         variables.append(nil)
         var child = pid_t()
         let status = posix_spawnp(&child, program, &actions, &attributes, vector, variables)
@@ -62,6 +57,35 @@ public final class ChildProcess: Sendable {
         }
         pid = child
         self.log = log
+    }
+
+    /// The variables of the test that are for its children, too: those of the test run (how many seeds) would be errors to
+    /// the server; how many threads it has is for it.
+    public static var inheritedVariables: [UnsafeMutablePointer<CChar>?] {
+        var variables: [UnsafeMutablePointer<CChar>?] = []
+        var next = environ
+        while let variable = next.pointee {
+            if strncmp(variable, "TRELLIS_", 8) != 0 || strncmp(variable, "TRELLIS_IO_THREADS=", 19) == 0 {
+                variables.append(variable)
+            }
+            next += 1
+        }
+        return variables
+    }
+
+    /// Whether each thread of the process sleeps at the moment.
+    var isAsleep: Bool {
+        guard let folder = opendir("/proc/\(pid)/task") else { return true }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            // The name in parentheses may hold anything; the state follows.
+            let state = readFile("/proc/\(pid)/task/\(name)/stat")?.split(separator: ")").last?.first { $0 != " " }
+            if name.first != ".", let state, state != "S" { return false }
+        }
+        return true
     }
 
     /// Sends a signal, unless the process has been seen to end.
@@ -135,14 +159,15 @@ public func makeTemporaryFolder() throws(Unexpected) -> String {
     return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
-/// Removes a folder of files.
+/// Removes a folder with all that is in it.
 public func removeFolder(_ path: String) {
     if let folder = opendir(path) {
         while let entry = readdir(folder) {
             let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
-            if name != ".", name != ".." { unlink("\(path)/\(name)") }
+            guard name != ".", name != ".." else { continue }
+            if unlink("\(path)/\(name)") != 0 { removeFolder("\(path)/\(name)") }
         }
         closedir(folder)
     }

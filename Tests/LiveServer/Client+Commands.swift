@@ -56,6 +56,14 @@ extension Client {
     public func statistics(
         _ command: String = "stats", _ file: StaticString = #fileID, _ line: UInt = #line
     ) throws(Unexpected) -> Statistics {
+        send(command + "\r\n")
+        return try readStatistics(command, file, line)
+    }
+
+    /// Reads the reply to one of the stats commands, which was sent before.
+    public func readStatistics(
+        _ command: String = "stats", _ file: StaticString = #fileID, _ line: UInt = #line
+    ) throws(Unexpected) -> Statistics {
         var lines = try chunk(command, file, line)
         guard lines.first == "---" else { throw Unexpected("\(command): no --- at the beginning", file, line) }
         lines.removeFirst()
@@ -73,6 +81,7 @@ extension Client {
     public func list(
         _ command: String, _ file: StaticString = #fileID, _ line: UInt = #line
     ) throws(Unexpected) -> [String] {
+        send(command + "\r\n")
         let lines = try chunk(command, file, line)
         guard lines.first == "---", lines.dropFirst().allSatisfy({ $0.hasPrefix("- ") }) else {
             throw Unexpected("\(command): not a YAML list: \(lines)", file, line)
@@ -80,11 +89,10 @@ extension Client {
         return lines.dropFirst().map { String($0.dropFirst(2)) }
     }
 
-    /// Sends a command and reads an `OK` chunk; its lines without their newlines.
+    /// Reads the `OK` chunk that answers the command; its lines without their newlines.
     private func chunk(
         _ command: String, _ file: StaticString, _ line: UInt
     ) throws(Unexpected) -> [String] {
-        send(command + "\r\n")
         let head = try self.line(within: Client.patience, file, line)
         guard head.hasPrefix("OK "), let size = Int(head.dropFirst(3)) else {
             throw Unexpected("\(command) was answered \(head)", file, line)

@@ -14,7 +14,8 @@ public final class Client {
     private let descriptor: Int32
     private var input: [UInt8] = []
     private var inputStart = 0
-    private var isAtEnd = false
+    /// Whether the server has closed the connection, or is gone; what came before may still be there to be read.
+    public private(set) var isAtEnd = false
     private var isOpen = true
 
     /// Connects to a port on 127.0.0.1.
@@ -110,7 +111,14 @@ public final class Client {
     public func expect(
         _ text: String, within seconds: Double = Client.patience, _ file: StaticString = #fileID, _ line: UInt = #line
     ) throws(Unexpected) {
-        let expected = Array(text.utf8)
+        try expect(bytes: Array(text.utf8), within: seconds, file, line)
+    }
+
+    /// Reads as many bytes as are expected; throws unless they are those.
+    public func expect(
+        bytes expected: [UInt8], within seconds: Double = Client.patience, _ file: StaticString = #fileID,
+        _ line: UInt = #line
+    ) throws(Unexpected) {
         let deadline = monotonicSeconds() + seconds
         // A beginning that differs is told at once; a large text isn't compared again for each piece that comes.
         var compared = 0

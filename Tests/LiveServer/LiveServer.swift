@@ -14,11 +14,14 @@ public final class LiveServer: Sendable {
         public var jobSize = 65_535
         /// More keys of the `limits` section, as the configuration file has them; the reference doesn't get them.
         public var limits: [String] = []
+        /// Lines of further sections, as the configuration file has them; the reference doesn't get them.
+        public var sections: [String] = []
 
         /// The settings of a server about which nothing is special.
-        public init(jobSize: Int = 65_535, limits: [String] = []) {
+        public init(jobSize: Int = 65_535, limits: [String] = [], sections: [String] = []) {
             self.jobSize = jobSize
             self.limits = limits
+            self.sections = sections
         }
     }
 
@@ -94,6 +97,20 @@ public final class LiveServer: Sendable {
         }
     }
 
+    /// Waits until no thread of the server that serves the route is at work: all it was sent has been seen to.
+    ///
+    /// A round trip on another connection tells as much of a server with one thread. Each of several has connections of its
+    /// own.
+    public func waitUntilItRests(_ route: Route) throws(Unexpected) {
+        let deadline = monotonicSeconds() + Client.patience
+        var looks = 0
+        while looks < 3 {
+            looks = process(route).isAsleep ? looks + 1 : 0
+            guard monotonicSeconds() < deadline else { throw Unexpected("the server doesn't come to rest") }
+            pause(seconds: 0.0005)
+        }
+    }
+
     /// The process that serves the route.
     public func process(_ route: Route) -> ChildProcess {
         route == .tcp ? processes[0] : processes[processes.count - 1]
@@ -131,6 +148,7 @@ public final class LiveServer: Sendable {
             storage: {use: memory}
             transports: [{use: tcp, listen: "127.0.0.1:\(port)"}, {use: unix, path: "\(folder)/t.sock"}]
             limits: {\(limits.joined(separator: ", "))}
+            \(settings.sections.joined(separator: "\n"))
 
             """
         let file = "\(folder)/trellis.yaml"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import Glibc
+public import Testing
 
 /// Runs each piece of a task on a thread of its own.
 ///
@@ -35,4 +36,19 @@ public final class Threads: TaskExecutor {
             self.executor = executor
         }
     }
+}
+
+/// Runs the tests of a suite, which block, on threads of their own.
+public struct ThreadsTrait: SuiteTrait, TestTrait, TestScoping {
+    /// Calls the test.
+    public func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        try await withTaskExecutorPreference(Threads.shared) { try await function() }
+    }
+}
+
+extension Trait where Self == ThreadsTrait {
+    /// Threads of its own for each test.
+    public static var onThreads: Self { ThreadsTrait() }
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 
+import PriorityScheduler
 import Testing
 import TrellisCore
-
-@testable import PriorityScheduler
 
 @Suite struct ReadyQueueTests {
     private struct Generator {
@@ -19,22 +18,22 @@ import TrellisCore
     @Test(arguments: 1...30)
     func agreesWithASortedArray(_ seed: UInt64) {
         var random = Generator(state: seed &* 0x9E37_79B9_7F4A_7C15)
-        var queue = ReadyQueue()
+        var queue = ReadyQueue<PriorityEntry>()
         var places = SlotPlaces()
-        var model: [ReadyEntry] = []
-        var away: [ReadyEntry] = []
+        var model: [PriorityEntry] = []
+        var away: [PriorityEntry] = []
         var nextID: UInt64 = 1
         let priorities = [1, 2, 1000][Int(seed % 3)]
-        func insert(_ entry: ReadyEntry) {
+        func insert(_ entry: PriorityEntry) {
             queue.insert(entry, places: &places)
-            let position = model.firstIndex { ReadyEntry.precedes(entry, $0) } ?? model.endIndex
+            let position = model.firstIndex { PriorityEntry.precedes(entry, $0) } ?? model.endIndex
             model.insert(entry, at: position)
         }
         for _ in 0..<4000 {
             switch random.next(below: 12) {
             case 0...4:
                 insert(
-                    ReadyEntry(
+                    PriorityEntry(
                         id: nextID, priority: UInt32(random.next(below: priorities)),
                         slot: UInt32(truncatingIfNeeded: nextID)))
                 nextID += 1
@@ -83,9 +82,15 @@ import TrellisCore
         }
     }
 
+    private func reserve(_ scheduler: PriorityScheduler, _ job: ReadyJob) {
+        [job.tube].withUnsafeBufferPointer { scheduler.reserved(job, for: WatchSet(index: 0, tubes: $0)) }
+    }
+
     private func open(_ scheduler: PriorityScheduler, _ tubes: Range<UInt32>) {
         for tube in tubes {
-            Array("t".utf8).withUnsafeBytes { scheduler.tubeOpened(TubeIndex(tube), name: BorrowedName($0)) }
+            Array("t".utf8).withUnsafeBytes {
+                scheduler.tubeOpened(TubeIndex(tube), name: BorrowedName($0), settings: TubeSettings())
+            }
         }
     }
 
@@ -99,7 +104,7 @@ import TrellisCore
         #expect(pick(scheduler, [39, 0]) == 3)
         #expect(pick(scheduler, [0]) == 1)
         #expect(pick(scheduler, [7]) == nil)
-        scheduler.reserved(job(2, tube: 1, priority: 4))
+        reserve(scheduler, job(2, tube: 1, priority: 4))
         #expect(pick(scheduler, [0, 1, 39]) == 3)
     }
 

@@ -28,10 +28,11 @@ struct EngineDriver: ~Copyable {
     /// The replies in the order in which they were made, over all clients.
     private(set) var transcript: [String] = []
 
-    init(limits: EngineLimits, scheduler: any Scheduler) {
+    init(limits: EngineLimits, tubeRules: TubeRules, scheduler: any Scheduler) {
         let start = Moment(monotonic: Instant(nanoseconds: Self.start), wallNanoseconds: 1_000_000_000_000_000_000)
         engine = Engine(
-            limits: limits, identity: Self.identity, storage: MemoryStorage(), scheduler: scheduler, start: start,
+            limits: limits, tubeRules: tubeRules, identity: Self.identity, storage: MemoryStorage(),
+            scheduler: scheduler, start: start,
             processorTime: { ProcessorTime(userMicroseconds: 0, systemMicroseconds: 0) })
     }
 

@@ -23,7 +23,9 @@ final class FlawedScheduler: Scheduler {
 
     init(_ flaw: Flaw) { self.flaw = flaw }
 
-    func tubeOpened(_ tube: TubeIndex, name: BorrowedName) { ineligible.remove(tube) }
+    func advance(to now: Instant) {}
+    func tubeOpened(_ tube: TubeIndex, name: BorrowedName, settings: TubeSettings) { ineligible.remove(tube) }
+    func tubeChanged(_ tube: TubeIndex, settings: TubeSettings) {}
     func tubeClosed(_ tube: TubeIndex) {}
 
     func ready(_ job: ReadyJob) {
@@ -36,7 +38,8 @@ final class FlawedScheduler: Scheduler {
     }
 
     func removed(_ job: ReadyJob) { ready.removeAll { $0.id == job.id } }
-    func reserved(_ job: ReadyJob) { removed(job) }
+    func reserved(_ job: ReadyJob, for watched: WatchSet) { removed(job) }
+    func reservedByID(_ job: ReadyJob) {}
     func finished(_ job: ReadyJob, _ outcome: ReservationOutcome, serviceNanoseconds: Int64) {}
 
     func eligible(_ tube: TubeIndex, _ isEligible: Bool) {

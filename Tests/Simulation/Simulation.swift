@@ -13,6 +13,8 @@ struct Simulation {
     var limits = EngineLimits(jobBytes: 64, jobsPerStep: 1000)
     /// How long a run is; every tenth is six times as long, for what needs long queues.
     var steps = 250
+    /// What holds for the tubes of these names.
+    var tubeSettings: [String: TubeSettings] = [:]
     var makeScheduler: () -> any Scheduler
 
     /// What a run found: nothing, or the steps after which the two differ.
@@ -33,7 +35,7 @@ struct Simulation {
     func run(seed: UInt64) -> Finding? {
         var generator = WorkloadGenerator(seed: seed, maxJobSize: limits.jobBytes)
         var done: [WorkloadStep] = []
-        var pair = Pair(limits: limits, scheduler: makeScheduler())
+        var pair = makePair()
         do {
             for _ in 0..<length(of: seed) {
                 let step = generator.next(pair.model)
@@ -52,7 +54,7 @@ struct Simulation {
 
     /// Replays steps; nil where all replies are equal.
     func replay(_ steps: [WorkloadStep]) -> Mismatch? {
-        var pair = Pair(limits: limits, scheduler: makeScheduler())
+        var pair = makePair()
         do throws(Mismatch) {
             for step in steps { try pair.apply(step) }
             return nil
@@ -63,15 +65,19 @@ struct Simulation {
 
     /// All replies to the steps in the order in which the engine made them.
     func transcript(of steps: [WorkloadStep]) throws -> [String] {
-        var pair = Pair(limits: limits, scheduler: makeScheduler())
+        var pair = makePair()
         for step in steps { try pair.apply(step) }
         return pair.driver.transcript
+    }
+
+    private func makePair() -> Pair {
+        Pair(limits: limits, tubeSettings: tubeSettings, scheduler: makeScheduler())
     }
 
     /// The steps of a seed's workload, its audit included.
     func workload(seed: UInt64) -> [WorkloadStep] {
         var generator = WorkloadGenerator(seed: seed, maxJobSize: limits.jobBytes)
-        var model = Pair.makeModel(limits)
+        var model = Pair.makeModel(limits, tubeSettings)
         var all: [WorkloadStep] = []
         for _ in 0..<length(of: seed) {
             let step = generator.next(model)
@@ -123,13 +129,16 @@ private struct Pair: ~Copyable {
     var model: ReferenceModel
     var driver: EngineDriver
 
-    static func makeModel(_ limits: EngineLimits) -> ReferenceModel {
-        ReferenceModel(maxJobSize: limits.jobBytes, identity: EngineDriver.identity, now: EngineDriver.start)
+    static func makeModel(_ limits: EngineLimits, _ tubeSettings: [String: TubeSettings]) -> ReferenceModel {
+        ReferenceModel(
+            maxJobSize: limits.jobBytes, tubeSettings: tubeSettings, identity: EngineDriver.identity,
+            now: EngineDriver.start)
     }
 
-    init(limits: EngineLimits, scheduler: any Scheduler) {
-        model = Self.makeModel(limits)
-        driver = EngineDriver(limits: limits, scheduler: scheduler)
+    init(limits: EngineLimits, tubeSettings: [String: TubeSettings], scheduler: any Scheduler) {
+        model = Self.makeModel(limits, tubeSettings)
+        let rules = tubeSettings.sorted { $0.key < $1.key }.map { TubeRule(TubePattern($0.key), $0.value) }
+        driver = EngineDriver(limits: limits, tubeRules: TubeRules(rules), scheduler: scheduler)
     }
 
     /// Takes a step on both sides and compares what clients receive; passes over a step that isn't possible.

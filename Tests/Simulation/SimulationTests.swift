@@ -40,6 +40,56 @@ import TrellisTestKit
         expectAgreement(Simulation(limits: limits, makeScheduler: { PriorityScheduler() }))
     }
 
+    /// Limits of every kind, in tubes that the workloads use.
+    static let limits: [[String: TubeSettings]] = [
+        ["default": TubeSettings(concurrency: 1), "a": TubeSettings(concurrency: 2), "mail": TubeSettings(weight: 3)],
+        ["default": TubeSettings(rate: Rate(1, per: .second)), "a": TubeSettings(rate: Rate(3, per: .second))],
+        [
+            "default": TubeSettings(concurrency: 2, rate: Rate(40, per: .minute)),
+            "a": TubeSettings(concurrency: 1, rate: Rate(7, per: .second)),
+            "b": TubeSettings(concurrency: 1, rate: Rate(5, per: .hour), objectiveNanoseconds: 90_000_000_000),
+        ],
+    ]
+
+    @Test(arguments: limits)
+    func engineAgreesWithTheModelAboutLimits(_ settings: [String: TubeSettings]) {
+        let limits = EngineLimits(jobBytes: 64, jobsPerStep: 20)
+        expectAgreement(
+            Simulation(limits: limits, tubeSettings: settings, makeScheduler: { PriorityScheduler() }))
+    }
+
+    /// Policies of every kind, in tubes that the workloads use.
+    static let policies: [[String: TubeSettings]] = [
+        [
+            "default": TubeSettings(maxJobs: 2), "a": TubeSettings(maxJobs: 5, maxJobBytes: 3),
+            "b": TubeSettings(concurrency: 1, maxJobBytes: 0), "mail": TubeSettings(maxJobBytes: 1 << 30),
+        ],
+        ["default": TubeSettings(retries: 0), "a": TubeSettings(retries: 2), "b": TubeSettings(retries: 250)],
+        [
+            "default": TubeSettings(retries: 1, deadLetter: "a"),
+            "a": TubeSettings(concurrency: 1, retries: 0, deadLetter: "mail", maxJobs: 3),
+            "b": TubeSettings(rate: Rate(3, per: .second), retries: 0, deadLetter: "nobody-uses-this"),
+        ],
+        [
+            "default": TubeSettings(ttlNanoseconds: 3_000_000_000),
+            "a": TubeSettings(ttlNanoseconds: 86_400_000_000_000),
+            "b": TubeSettings(concurrency: 1, retries: 1, ttlNanoseconds: 1_000_000_000),
+        ],
+        [
+            "default": TubeSettings(retries: 1, ttlNanoseconds: 2_000_000_000, deadLetter: "a"),
+            "a": TubeSettings(concurrency: 2, ttlNanoseconds: 5_000_000_000, deadLetter: "b"),
+            "b": TubeSettings(ttlNanoseconds: 1_000_000_000, deadLetter: "mail"),
+            "mail": TubeSettings(rate: Rate(2, per: .second), ttlNanoseconds: 20_000_000_000, maxJobs: 3),
+        ],
+    ]
+
+    @Test(arguments: policies)
+    func engineAgreesWithTheModelAboutPolicies(_ settings: [String: TubeSettings]) {
+        let limits = EngineLimits(jobBytes: 64, jobsPerStep: 20)
+        expectAgreement(
+            Simulation(limits: limits, tubeSettings: settings, makeScheduler: { PriorityScheduler() }))
+    }
+
     @Test func sameStepsGiveTheSameRepliesInTheSameOrder() throws {
         let simulation = Simulation(makeScheduler: { PriorityScheduler() })
         for seed in Self.seeds.prefix(20) {

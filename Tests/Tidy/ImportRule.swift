@@ -4,7 +4,7 @@
 enum ImportRule {
     static let plugins: Set<String> = [
         "MemoryStorage", "BinlogStorage", "CompressedBinlogStorage", "TCPTransport", "UnixTransport",
-        "PriorityScheduler", "FairScheduler",
+        "PriorityScheduler", "FairScheduler", "KeyedSchedulers", "BeanstalkdBinlog",
     ]
 
     /// Our own targets that a target may import.
@@ -15,19 +15,22 @@ enum ImportRule {
         "TrellisFiles": ["CLinux"],
         "TrellisSockets": ["TrellisCore", "CLinux"],
         "TrellisServer": ["TrellisCore", "TrellisWire", "TrellisSockets", "CLinux", "CTrellisPlugin"],
-        "TrellisTestKit": ["TrellisCore", "TrellisWire", "TrellisFiles"],
+        "TrellisTestKit": ["TrellisCore", "TrellisWire", "TrellisFiles", "CLinux"],
         // Only the program sees the plugins.
-        "trellisd": plugins.union(["TrellisCore", "TrellisServer", "TrellisConfiguration", "TrellisTestKit"]),
+        "TrellisMain": plugins.union(["TrellisCore", "TrellisServer", "TrellisConfiguration", "TrellisTestKit"]),
+        "trellisd": ["TrellisMain"],
         "trellis": ["TrellisCore", "TrellisWire", "CLinux"],
         "CLinux": [],
         "CTrellisPlugin": [],
         "MemoryStorage": ["TrellisCore"],
         "BinlogStorage": ["TrellisCore", "TrellisFiles"],
         "CompressedBinlogStorage": ["TrellisCore", "TrellisFiles", "BinlogStorage", "CZstd", "CLZ4"],
+        "BeanstalkdBinlog": ["TrellisCore", "TrellisFiles"],
         "TCPTransport": ["TrellisCore", "TrellisSockets", "CLinux"],
         "UnixTransport": ["TrellisCore", "TrellisSockets", "CLinux"],
         "PriorityScheduler": ["TrellisCore"],
         "FairScheduler": ["TrellisCore"],
+        "KeyedSchedulers": ["TrellisCore"],
         "CZstd": [],
         "CLZ4": [],
     ]
@@ -36,10 +39,12 @@ enum ImportRule {
     static let outside: [String: Set<String>?] = [
         "Glibc": nil,
         // Locks and atomics are for what has threads.
-        "Synchronization": ["TrellisServer", "TrellisTestKit", "BinlogStorage", "CompressedBinlogStorage"],
-        "Foundation": ["TrellisConfiguration", "trellisd", "trellis"],
-        "ArgumentParser": ["trellisd", "trellis"],
-        "Logging": ["TrellisServer", "trellisd"],
+        "Synchronization": [
+            "TrellisMain", "TrellisServer", "TrellisTestKit", "BinlogStorage", "CompressedBinlogStorage",
+        ],
+        "Foundation": ["TrellisConfiguration", "TrellisMain", "trellis"],
+        "ArgumentParser": ["TrellisMain", "trellis"],
+        "Logging": ["TrellisServer", "TrellisMain"],
         "Yams": ["TrellisConfiguration"],
     ]
 

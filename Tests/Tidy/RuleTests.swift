@@ -49,7 +49,7 @@ struct RuleTests {
         #expect(ImportRule.check(text(server, at: "Sources/TrellisServer/A.swift")).isEmpty)
         let transport = text("internal import TrellisSockets\n", at: "Plugins/TCPTransport/A.swift")
         #expect(ImportRule.check(transport).isEmpty)
-        #expect(ImportRule.check(text("import MemoryStorage\n", at: "Sources/trellisd/A.swift")).isEmpty)
+        #expect(ImportRule.check(text("import MemoryStorage\n", at: "Sources/TrellisMain/A.swift")).isEmpty)
         #expect(ImportRule.check(text("@testable import TrellisWire\n", at: "Tests/TrellisCoreTests/A.swift")).isEmpty)
     }
 

@@ -27,9 +27,9 @@ import TrellisConfiguration
         #expect(
             errors("storge:\n  use: memory\nzzzzzz: 1\n") == [
                 "trellis.yaml:1:1: unknown key \"storge\"; did you mean \"storage\"? "
-                    + "(allowed: storage, transports, scheduler, limits, log, user)",
+                    + "(allowed: plugins, storage, transports, scheduler, tubes, limits, log, io-threads, user)",
                 "trellis.yaml:3:1: unknown key \"zzzzzz\" "
-                    + "(allowed: storage, transports, scheduler, limits, log, user)",
+                    + "(allowed: plugins, storage, transports, scheduler, tubes, limits, log, io-threads, user)",
             ])
     }
 
@@ -115,7 +115,7 @@ import TrellisConfiguration
             errors("- a")
                 == [
                     "trellis.yaml:1:1: a configuration consists of sections: "
-                        + "storage, transports, scheduler, limits, log, user"
+                        + "plugins, storage, transports, scheduler, tubes, limits, log, io-threads, user"
                 ])
         #expect(errors("hello").first?.hasPrefix("trellis.yaml:1:1: a configuration consists of sections") == true)
     }

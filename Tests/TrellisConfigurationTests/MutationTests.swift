@@ -22,6 +22,7 @@ private struct SeededGenerator: RandomNumberGenerator {
         Configuration.defaultsPage(plugins: Samples.plugins),
         "storage:\n  use: binlog\n  directory: \"d\\x41\\u00e9\"\n  sync: 50ms\ntransports:\n  - {use: unix, path: 'it''s'}\n",
         "storage: {use: everything, mode: \"0660\", text: *x, wait: 5m}\nlog: &a {level: info}\nuser: |\n  a\n  b\n",
+        "tubes:\n  \"a.*\": {weight: 3, rate: 10/s}\n  \"b?\": {concurrency: 5}\n  c: {objective: 90s}\n  \"*\":\n",
         "? user\n: !!str x\nlimits: {job-size: 1, job-size: 2, ? [a] : b}\n---\n",
     ]
     private static let fragments = [

@@ -17,6 +17,8 @@ import TrellisCore
             #expect(page.contains("use: \(descriptor.name)\n"))
             for option in descriptor.options { #expect(page.contains(" \(option.key): "), "\(option.key)") }
         }
+        #expect(page.contains("\n# tubes:\n"))
+        for option in TubeChoice.options { #expect(page.contains(" \(option.key): "), "\(option.key)") }
         for section in CoreSection.all {
             for option in section.options { #expect(page.contains("\(option.key): "), "\(option.key)") }
         }
@@ -59,6 +61,7 @@ import TrellisCore
                   input: 64KiB               # default
                 log:
                   level: notice              # default
+                io-threads: 1                # default
                 # user: TEXT                 # not set
 
                 """)
@@ -80,7 +83,7 @@ import TrellisCore
         let binlog = try #require(Samples.plugins.map(\.descriptor).first { $0.name == "binlog" })
         #expect(
             binlog.page == """
-                storage.binlog 1
+                storage.binlog 1, built in
                 Keeps jobs in a log.
 
                 directory: path

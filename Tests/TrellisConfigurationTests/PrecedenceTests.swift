@@ -29,6 +29,21 @@ import TrellisCore
                 == ["trellis.yaml:2:13: limits.job-size is \"x\"; it must be a size such as 512, 64KiB or 1MB"])
     }
 
+    @Test func aKeyThatAUserNamedMustExist() {
+        func faults(isNamedByUser: Bool) -> [String] {
+            let value = FlagOverrides.Value(
+                flag: "--set", path: "storage.directry", text: "x", isNamedByUser: isNamedByUser)
+            return errors("storage: {use: binlog, directory: d}\n", flags: FlagOverrides(values: [value]))
+        }
+        #expect(
+            faults(isNamedByUser: true) == [
+                "--set: unknown key \"directry\" in storage.binlog; did you mean \"directory\"? "
+                    + "(allowed: directory, segment-size, sync)"
+            ])
+        // A flag of beanstalkd's has no effect where the plugin has no such option.
+        #expect(faults(isNamedByUser: false) == [])
+    }
+
     @Test func theDefaults() throws {
         let configuration = try load(nil)
         #expect(configuration.storage.plugin.descriptor.id == "storage.memory")

@@ -13,15 +13,15 @@ final class EngineHarness {
     private var replies: [ConnectionID: [String]] = [:]
 
     init(
-        limits: EngineLimits = EngineLimits(), storage: any Storage = MemoryStorage(),
-        scheduler: any Scheduler = PriorityScheduler()
+        limits: EngineLimits = EngineLimits(), tubeRules: TubeRules = TubeRules(),
+        storage: any Storage = MemoryStorage(), scheduler: any Scheduler = PriorityScheduler()
     ) {
         engine = .allocate(capacity: 1)
         let identity = ServerIdentity(
             processID: 1, version: "test", instanceID: "0", hostname: "h", operatingSystem: "o", platform: "p")
         engine.initialize(
             to: Engine(
-                limits: limits, identity: identity, storage: storage, scheduler: scheduler,
+                limits: limits, tubeRules: tubeRules, identity: identity, storage: storage, scheduler: scheduler,
                 start: Moment(monotonic: Instant(nanoseconds: nanoseconds), wallNanoseconds: 0)
             ) { ProcessorTime(userMicroseconds: 0, systemMicroseconds: 0) })
     }

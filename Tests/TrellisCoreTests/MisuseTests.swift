@@ -8,11 +8,14 @@ import Testing
 private final class ForgetfulScheduler: Scheduler {
     private var last: JobSlot?
 
-    func tubeOpened(_ tube: TubeIndex, name: BorrowedName) {}
+    func advance(to now: Instant) {}
+    func tubeOpened(_ tube: TubeIndex, name: BorrowedName, settings: TubeSettings) {}
+    func tubeChanged(_ tube: TubeIndex, settings: TubeSettings) {}
     func tubeClosed(_ tube: TubeIndex) {}
     func ready(_ job: ReadyJob) { last = job.slot }
     func removed(_ job: ReadyJob) {}
-    func reserved(_ job: ReadyJob) {}
+    func reserved(_ job: ReadyJob, for watched: WatchSet) {}
+    func reservedByID(_ job: ReadyJob) {}
     func finished(_ job: ReadyJob, _ outcome: ReservationOutcome, serviceNanoseconds: Int64) {}
     func eligible(_ tube: TubeIndex, _ isEligible: Bool) {}
     func pick(_ watched: WatchSet) -> JobSlot? { last }

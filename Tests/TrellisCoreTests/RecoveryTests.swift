@@ -5,7 +5,7 @@ import Testing
 @testable import TrellisCore
 
 /// A store that writes down what it is told and recovers what it is given.
-private final class ScriptedStorage: Storage {
+final class ScriptedStorage: Storage {
     struct Kept {
         var id: UInt64
         var tube = "default"
@@ -15,24 +15,29 @@ private final class ScriptedStorage: Storage {
         var createdAt: Int64 = 0
         var deadline: Int64 = 0
         var sequence: UInt64 = 0
+        var failures: UInt8 = 0
     }
 
     var kept: [Kept] = []
     var highest: UInt64 = 0
     var log: [String] = []
     var admits = true
+    /// Those of jobs in updates.
+    var failures: [UInt8] = []
 
-    func open(wake: @escaping @Sendable () -> Void) {}
+    func open(_ access: StorageAccess, host: StorageHost) {}
 
     func recover(_ deliver: (StoredJob, StorageNote) -> Void) -> JobID {
         for job in kept {
+            var counters = JobCounters()
+            counters.failures = job.failures
             Array(job.tube.utf8).withUnsafeBytes { name in
                 Array("body".utf8).withUnsafeBytes { body in
                     deliver(
                         StoredJob(
                             id: JobID(job.id), tube: BorrowedName(name), state: job.state, priority: job.priority,
                             delay: job.delay, ttr: 10, createdAt: job.createdAt, deadline: job.deadline,
-                            sequence: job.sequence, counters: JobCounters(), body: body), StorageNote(job.id &* 10))
+                            sequence: job.sequence, counters: counters, body: body), StorageNote(job.id &* 10))
                 }
             }
         }
@@ -46,11 +51,18 @@ private final class ScriptedStorage: Storage {
         case .put(let job):
             log.append("put \(job.id.rawValue) \(job.state) note \(note.rawValue)")
             note = StorageNote(job.id.rawValue * 10)
-        case .update(let job): log.append("update \(job.id.rawValue) \(job.state) note \(note.rawValue)")
-        case .delete(let id, _): log.append("delete \(id.rawValue) note \(note.rawValue)")
+        case .update(let job):
+            log.append("update \(job.id.rawValue) \(job.state) note \(note.rawValue)")
+            failures.append(job.counters.failures)
+        case .move(let job, let tube):
+            let names = [tube, job.tube].map { String(decoding: $0.bytes, as: UTF8.self) }
+            log.append("move \(job.id.rawValue) from \(names[0]) to \(names[1]) note \(note.rawValue)")
+        case .delete(let job): log.append("delete \(job.id.rawValue) note \(note.rawValue)")
         }
     }
 
+    func maintain(_ job: JobVisitor) -> Bool { false }
+    var isCongested: Bool { false }
     func commit() -> Commit { .durable }
     func completed() -> Ticket { Ticket(0) }
     func segment(of note: StorageNote) -> UInt64 { note.rawValue }

@@ -70,4 +70,33 @@ import TrellisFiles
             #expect(try files.open(folder + "/lock", .update).lock())
         }
     }
+
+    @Test func lockExcludesARunningBeanstalkd() throws {
+        let program = URL(fileURLWithPath: "/usr/bin/beanstalkd")
+        guard FileManager.default.isExecutableFile(atPath: program.path) else { return }
+        try withFolder { folder in
+            let beanstalkd = Process()
+            beanstalkd.executableURL = program
+            beanstalkd.arguments = ["-b", folder, "-l", "unix:\(folder)/socket"]
+            try beanstalkd.run()
+            // It makes the socket, takes the lock, and only then makes its first log.
+            for _ in 0..<1000 where !FileManager.default.fileExists(atPath: folder + "/binlog.1") { usleep(10_000) }
+            #expect(try !files.open(folder + "/lock", .update).lock())
+            // It inherits the test's signal mask, and would not hear a SIGTERM.
+            kill(beanstalkd.processIdentifier, SIGKILL)
+            beanstalkd.waitUntilExit()
+            let lock = try files.open(folder + "/lock", .update)
+            #expect(try lock.lock())
+            let second = Process()
+            second.executableURL = program
+            second.arguments = ["-b", folder, "-l", "unix:\(folder)/other-socket"]
+            second.standardError = FileHandle.nullDevice
+            try second.run()
+            for _ in 0..<1000 where second.isRunning { usleep(10_000) }
+            #expect(!second.isRunning, "beanstalkd took a folder that is locked")
+            if second.isRunning { kill(second.processIdentifier, SIGKILL) }
+            second.waitUntilExit()
+            lock.close()
+        }
+    }
 }

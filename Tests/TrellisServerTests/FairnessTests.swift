@@ -84,11 +84,12 @@ private final class Answer: Sendable {
 }
 
 @Suite struct FairnessTests {
+    /// With one loop: on another one the other client is served whatever this one writes, but not within a given time.
     @Test func largeReplyToAQuickReaderLetsOthersThrough() throws {
         var settings = ServerHarness.settings()
         settings.engine.jobBytes = 32 << 20
         let transport = SingleTransport()
-        let server = try ServerHarness(settings: settings, more: [transport])
+        let server = try ServerHarness(threads: 1, settings: settings, more: [transport])
         let other = try server.connect()
         let size = 20 << 20
         other.end.send(Array("put 0 0 60 \(size)\r\n".utf8) + [UInt8](repeating: 98, count: size) + [13, 10])
@@ -100,8 +101,8 @@ private final class Answer: Sendable {
         try server.stop()
     }
 
-    @Test func stopGivesNoJobsToWorkersThatWait() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func stopGivesNoJobsToWorkersThatWait(threads: Int) throws {
+        let server = try ServerHarness(threads: threads)
         let busy = try server.connect()
         let waiting = try server.connect()
         busy.ask("put 0 0 60 1\r\na\r\n", "INSERTED 1\r\n")
@@ -123,9 +124,10 @@ private final class Answer: Sendable {
 }
 
 @Suite struct HeldReplyTests {
-    @Test func replyOfALaterTicketDoesNotGoWithAnEarlierOne() throws {
+    @Test(arguments: ServerHarness.threadCounts) func replyOfALaterTicketDoesNotGoWithAnEarlierOne(threads: Int) throws
+    {
         let storage = DelayedStorage()
-        let server = try ServerHarness(storage: storage)
+        let server = try ServerHarness(threads: threads, storage: storage)
         let client = try server.connect()
         let other = try server.connect()
         client.send("put 0 0 60 1\r\na\r\n")

@@ -9,10 +9,10 @@ import TrellisTestKit
 import UnixTransport
 
 @Suite struct LimitTests {
-    @Test func connectionBeyondTheLimitWaitsForAPlace() throws {
+    @Test(arguments: ServerHarness.threadCounts) func connectionBeyondTheLimitWaitsForAPlace(threads: Int) throws {
         var settings = ServerHarness.settings()
         settings.connections = 2
-        let server = try ServerHarness(settings: settings)
+        let server = try ServerHarness(threads: threads, settings: settings)
         let first = try server.connect()
         let second = try server.connect()
         first.ask("list-tube-used\r\n", "USING default\r\n")
@@ -27,8 +27,8 @@ import UnixTransport
         try server.stop()
     }
 
-    @Test func acceptingGoesOnWhenDescriptorsAreThereAgain() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func acceptingGoesOnWhenDescriptorsAreThereAgain(threads: Int) throws {
+        let server = try ServerHarness(threads: threads)
         server.transport.exhaustOnce()
         let client = try server.connect()
         client.ask("list-tube-used\r\n", "USING default\r\n")
@@ -37,10 +37,12 @@ import UnixTransport
         try server.stop()
     }
 
-    @Test func putBeyondTheMemoryLimitIsSwallowedAndAllElseGoesOn() throws {
+    @Test(arguments: ServerHarness.threadCounts) func putBeyondTheMemoryLimitIsSwallowedAndAllElseGoesOn(
+        threads: Int
+    ) throws {
         var settings = ServerHarness.settings()
         settings.engine.memoryBytes = 100_000
-        let server = try ServerHarness(settings: settings)
+        let server = try ServerHarness(threads: threads, settings: settings)
         let client = try server.connect()
         let body = String(repeating: "m", count: 60_000)
         client.ask("put 0 0 60 60000\r\n\(body)\r\n", "INSERTED 1\r\n")
@@ -51,11 +53,13 @@ import UnixTransport
         try server.stop()
     }
 
-    @Test func stopRemovesTheSocketFileAndClosesClients() throws {
-        let path = "/tmp/trellis-server-\(getpid()).sock"
-        let server = try ServerHarness(more: [
-            UnixTransport(path: path, mode: 0o600, owner: nil), TCPTransport(host: "127.0.0.1", port: 0),
-        ])
+    @Test(arguments: ServerHarness.threadCounts) func stopRemovesTheSocketFileAndClosesClients(threads: Int) throws {
+        let path = "/tmp/trellis-server-\(getpid())-\(threads).sock"
+        let server = try ServerHarness(
+            threads: threads,
+            more: [
+                UnixTransport(path: path, mode: 0o600, owner: nil), TCPTransport(host: "127.0.0.1", port: 0),
+            ])
         #expect(FileManager.default.fileExists(atPath: path))
         let client = try server.connect()
         client.send("reserve\r\n")
@@ -65,14 +69,16 @@ import UnixTransport
         #expect(server.log.all.count == 2, "one line at the start, one at the stop: \(server.log.all)")
     }
 
-    @Test func addressInUseEndsTheStartAndOpensNothing() throws {
+    @Test(arguments: ServerHarness.threadCounts) func addressInUseEndsTheStartAndOpensNothing(threads: Int) throws {
         let listeners = try TCPTransport(host: "127.0.0.1", port: 0).open()
         defer { for listener in listeners { listener.close() } }
         let port = try #require(listeners.first?.endpoint.split(separator: ":").last.flatMap { UInt16($0) })
-        let path = "/tmp/trellis-second-\(getpid()).sock"
-        let server = try ServerHarness(more: [
-            UnixTransport(path: path, mode: 0o600, owner: nil), TCPTransport(host: "127.0.0.1", port: port),
-        ])
+        let path = "/tmp/trellis-second-\(getpid())-\(threads).sock"
+        let server = try ServerHarness(
+            threads: threads,
+            more: [
+                UnixTransport(path: path, mode: 0o600, owner: nil), TCPTransport(host: "127.0.0.1", port: port),
+            ])
         let error = try #require(try server.waitForEnd())
         #expect(error.description.contains("Address already in use"))
         #expect(error.exitStatus == 1)
@@ -81,9 +87,9 @@ import UnixTransport
 }
 
 @Suite struct CommitTests {
-    @Test func repliesWaitUntilTheStoreHasMadeThemSafe() throws {
+    @Test(arguments: ServerHarness.threadCounts) func repliesWaitUntilTheStoreHasMadeThemSafe(threads: Int) throws {
         let storage = DelayedStorage()
-        let server = try ServerHarness(storage: storage)
+        let server = try ServerHarness(threads: threads, storage: storage)
         let producer = try server.connect()
         let reader = try server.connect()
         producer.send("put 0 0 60 1\r\na\r\n")
@@ -107,9 +113,9 @@ import UnixTransport
         #expect(!storage.isOpen)
     }
 
-    @Test func failedCommitIsToldToNobodyAsASuccess() throws {
+    @Test(arguments: ServerHarness.threadCounts) func failedCommitIsToldToNobodyAsASuccess(threads: Int) throws {
         let storage = DelayedStorage()
-        let server = try ServerHarness(storage: storage)
+        let server = try ServerHarness(threads: threads, storage: storage)
         let client = try server.connect()
         client.send("put 0 0 60 1\r\na\r\n")
         _ = try #require(storage.waitForPending())
@@ -122,9 +128,9 @@ import UnixTransport
         #expect(!storage.isOpen)
     }
 
-    @Test func commitThatFailsAtOnceStopsTheServerToo() throws {
+    @Test(arguments: ServerHarness.threadCounts) func commitThatFailsAtOnceStopsTheServerToo(threads: Int) throws {
         let storage = DelayedStorage()
-        let server = try ServerHarness(storage: storage)
+        let server = try ServerHarness(threads: threads, storage: storage)
         let client = try server.connect()
         storage.failCommit(1)
         client.send("put 0 0 60 1\r\na\r\n")
@@ -133,9 +139,9 @@ import UnixTransport
         #expect(error.exitStatus == 20)
     }
 
-    @Test func stopWaitsForTheStore() throws {
+    @Test(arguments: ServerHarness.threadCounts) func stopWaitsForTheStore(threads: Int) throws {
         let storage = DelayedStorage()
-        let server = try ServerHarness(storage: storage)
+        let server = try ServerHarness(threads: threads, storage: storage)
         let client = try server.connect()
         client.send("put 0 0 60 1\r\na\r\n")
         _ = try #require(storage.waitForPending())
@@ -147,9 +153,9 @@ import UnixTransport
         #expect(try server.waitForEnd() == nil)
     }
 
-    @Test func refusalOfTheStoreIsOutOfMemory() throws {
+    @Test(arguments: ServerHarness.threadCounts) func refusalOfTheStoreIsOutOfMemory(threads: Int) throws {
         let storage = DelayedStorage()
-        let server = try ServerHarness(storage: storage)
+        let server = try ServerHarness(threads: threads, storage: storage)
         let client = try server.connect()
         storage.setAdmitsPuts(false)
         client.ask("put 0 0 60 1\r\na\r\n", "OUT_OF_MEMORY\r\n")
@@ -158,6 +164,27 @@ import UnixTransport
         _ = try #require(storage.waitForPending())
         storage.complete()
         client.expect("INSERTED 2\r\n")
+        try server.stop()
+    }
+
+    @Test(arguments: ServerHarness.threadCounts) func noClientIsReadWhileTheStoreIsCongested(threads: Int) throws {
+        let storage = DelayedStorage()
+        let server = try ServerHarness(threads: threads, storage: storage)
+        let clients = try (0..<4).map { _ in try server.connect() }
+        for client in clients { client.ask("list-tube-used\r\n", "USING default\r\n") }
+        storage.setCongested(true)
+        // Each loop finds it out at the end of a turn, so that its client may be answered once more.
+        for client in clients {
+            var answers = 0
+            repeat {
+                client.send("list-tube-used\r\n")
+                guard client.end.receive(atMost: 100, seconds: 1) != nil else { break }
+                answers += 1
+            } while answers < 3
+            #expect(answers <= 1)
+        }
+        storage.setCongested(false)
+        for client in clients { client.expect("USING default\r\n") }
         try server.stop()
     }
 }

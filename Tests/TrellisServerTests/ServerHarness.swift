@@ -22,18 +22,24 @@ final class ServerHarness: Sendable {
     let log = MessageLog()
     private let finish = Mutex(Finish())
 
-    /// Starts a server and waits until it serves.
+    /// How many threads tests are run with: a loop that has its engine alone, and four that share it.
+    static let threadCounts = [1, 4]
+
+    /// Starts a server and waits until it serves, unless the test doesn't want that.
     init(
-        settings: ServerSettings = ServerHarness.settings(), storage: sending any Storage = MemoryStorage(),
-        more: sending [any Transport] = []
+        threads: Int, settings: ServerSettings = ServerHarness.settings(),
+        storage: sending any Storage = MemoryStorage(), more: sending [any Transport] = [],
+        updates: UpdateSource? = nil, waits: Bool = true
     ) throws {
         let transport = MemoryTransport()
         self.transport = transport
         let log = log
         let logger = Logger(label: "test") { _ in MessageLog.Handler(log: log) }
+        var settings = settings
+        settings.ioThreads = threads
         let server = Server(
             settings: settings, storage: storage, scheduler: PriorityScheduler(), transports: [transport] + more,
-            logger: logger)
+            updates: updates, logger: logger)
         control = server.control
         nonisolated(unsafe) let handedOver = server
         let thread = Thread { [self] in
@@ -48,6 +54,7 @@ final class ServerHarness: Sendable {
             }
         }
         thread.start()
+        guard waits else { return }
         try waitUntil("the server serves") { log.contains("listens on") || finish.withLock { $0.isDone } }
     }
 
@@ -71,11 +78,14 @@ final class ServerHarness: Sendable {
     }
 }
 
-/// Waits until something holds, ten seconds at most.
+/// How long a test waits for what must come, in seconds: others may have the cores, and a sanitizer slows all down.
+let patience = 60
+
+/// Waits until something holds, but no longer than that.
 func waitUntil(_ what: String, _ condition: () -> Bool) throws {
     let start = ContinuousClock.now
     while !condition() {
-        try #require(ContinuousClock.now - start < .seconds(10), "waited in vain until \(what)")
+        try #require(ContinuousClock.now - start < .seconds(patience), "waited in vain until \(what)")
         usleep(1000)
     }
 }
@@ -116,7 +126,9 @@ struct TestClient {
         let wanted = Array(text.utf8)
         var got: [UInt8] = []
         while got.count < wanted.count {
-            guard let part = end.receive(atMost: wanted.count - got.count), !part.isEmpty else { break }
+            guard let part = end.receive(atMost: wanted.count - got.count, seconds: patience), !part.isEmpty else {
+                break
+            }
             got += part
         }
         let isEqual = got == wanted
@@ -137,7 +149,18 @@ struct TestClient {
 
     /// The server closes the connection.
     func expectEnd(sourceLocation: SourceLocation = #_sourceLocation) {
-        #expect(end.receive(atMost: 1) == [], sourceLocation: sourceLocation)
+        #expect(end.receive(atMost: 1, seconds: patience) == [], sourceLocation: sourceLocation)
+    }
+
+    /// So many lines, without their ends.
+    func lines(_ count: Int) throws -> [String] {
+        var bytes: [UInt8] = []
+        while bytes.count(where: { $0 == 10 }) < count {
+            let part = try #require(end.receive(atMost: 100_000, seconds: patience))
+            try #require(!part.isEmpty, "the server closed the connection")
+            bytes += part
+        }
+        return bytes.split(separator: 10).map { String(decoding: $0.dropLast(), as: UTF8.self) }
     }
 
     /// The value of a key in `stats`.
@@ -145,7 +168,7 @@ struct TestClient {
         send("stats\r\n")
         var text = ""
         while !text.hasSuffix("\r\n") || text.filter({ $0.isNewline }).count < 3 {
-            let part = try #require(end.receive(atMost: 10_000))
+            let part = try #require(end.receive(atMost: 10_000, seconds: patience))
             text += String(decoding: part, as: UTF8.self)
         }
         let line = try #require(text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("\(key): ") })

@@ -6,8 +6,8 @@ import TrellisServer
 import TrellisTestKit
 
 @Suite struct ServerTests {
-    @Test func jobGoesRound() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func jobGoesRound(threads: Int) throws {
+        let server = try ServerHarness(threads: threads)
         let client = try server.connect()
         client.ask("put 0 0 10 5\r\nhello\r\n", "INSERTED 1\r\n")
         client.ask("reserve\r\n", "RESERVED 1 5\r\nhello\r\n")
@@ -17,8 +17,9 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func sameBytesGiveTheSameRepliesHoweverTheyAreCut() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func sameBytesGiveTheSameRepliesHoweverTheyAreCut(threads: Int) throws
+    {
+        let server = try ServerHarness(threads: threads)
         let stream =
             "use t\r\nput 0 0 10 5\r\nhello\r\nnonsense\r\nput 0 0 10 3\r\nabcdewatch t\r\nignore default\r\n"
             + "reserve\r\ndelete ID\r\nput 0 0 1 70000\r\n" + String(repeating: "z", count: 70_002)
@@ -40,10 +41,10 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func bodyLargerThanABufferComesBackWhole() throws {
+    @Test(arguments: ServerHarness.threadCounts) func bodyLargerThanABufferComesBackWhole(threads: Int) throws {
         var settings = ServerHarness.settings()
         settings.engine.jobBytes = 10 << 20
-        let server = try ServerHarness(settings: settings)
+        let server = try ServerHarness(threads: threads, settings: settings)
         let client = try server.connect()
         let other = try server.connect()
         var number = 0
@@ -75,8 +76,8 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func commandsBehindABlockedReserveWaitForIt() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func commandsBehindABlockedReserveWaitForIt(threads: Int) throws {
+        let server = try ServerHarness(threads: threads)
         let worker = try server.connect()
         let producer = try server.connect()
         worker.send("reserve\r\nuse other\r\nlist-tube-used\r\nreserve\r\nstats-tube nowhere\r\n")
@@ -90,10 +91,12 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func inputBehindABlockedReserveIsReadUpToTheLimitOnly() throws {
+    @Test(arguments: ServerHarness.threadCounts) func inputBehindABlockedReserveIsReadUpToTheLimitOnly(
+        threads: Int
+    ) throws {
         var settings = ServerHarness.settings()
         settings.inputBytes = 1000
-        let server = try ServerHarness(settings: settings)
+        let server = try ServerHarness(threads: threads, settings: settings)
         let worker = try server.connect()
         let other = try server.connect()
         worker.send("reserve\r\n")
@@ -105,10 +108,12 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func clientThatDoesNotReadIsNotServedBeyondTheLimit() throws {
+    @Test(arguments: ServerHarness.threadCounts) func clientThatDoesNotReadIsNotServedBeyondTheLimit(
+        threads: Int
+    ) throws {
         var settings = ServerHarness.settings()
         settings.outputBytes = 100_000
-        let server = try ServerHarness(settings: settings)
+        let server = try ServerHarness(threads: threads, settings: settings)
         let slow = try server.connect()
         let other = try server.connect()
         let body = String(repeating: "b", count: 20_000)
@@ -129,8 +134,10 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func clientThatHalfClosesWhileWaitingIsToldAndClosed() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func clientThatHalfClosesWhileWaitingIsToldAndClosed(
+        threads: Int
+    ) throws {
+        let server = try ServerHarness(threads: threads)
         let worker = try server.connect()
         let other = try server.connect()
         worker.send("reserve\r\n")
@@ -143,8 +150,8 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func commandsSentBeforeAHalfCloseAreDone() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func commandsSentBeforeAHalfCloseAreDone(threads: Int) throws {
+        let server = try ServerHarness(threads: threads)
         let client = try server.connect()
         client.send("put 0 0 60 1\r\na\r\nreserve\r\nreserve\r\nlist-tube-used\r\nuse t\r\nlist-tu")
         client.end.closeWrite()
@@ -155,8 +162,8 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func brokenConnectionGivesItsJobsBack() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func brokenConnectionGivesItsJobsBack(threads: Int) throws {
+        let server = try ServerHarness(threads: threads)
         let worker = try server.connect()
         let other = try server.connect()
         worker.ask("put 0 0 60 1\r\na\r\n", "INSERTED 1\r\n")
@@ -167,8 +174,8 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func streamThatTakesInAheadIsReadToItsEnd() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func streamThatTakesInAheadIsReadToItsEnd(threads: Int) throws {
+        let server = try ServerHarness(threads: threads)
         let client = try server.connect()
         client.end.setTakesInAhead(true)
         client.end.limitWrites(toBytes: 3)
@@ -178,8 +185,8 @@ import TrellisTestKit
         try server.stop()
     }
 
-    @Test func drainingRefusesPuts() throws {
-        let server = try ServerHarness()
+    @Test(arguments: ServerHarness.threadCounts) func drainingRefusesPuts(threads: Int) throws {
+        let server = try ServerHarness(threads: threads)
         let client = try server.connect()
         client.ask("put 0 0 1 1\r\na\r\n", "INSERTED 1\r\n")
         server.control.drain()

@@ -66,12 +66,14 @@ private final class PairTransport: Transport, Listener {
 }
 
 @Suite struct StreamTests {
-    @Test func streamOverADescriptorThatReadsAheadIsReadToItsEnd() throws {
+    @Test(arguments: ServerHarness.threadCounts) func streamOverADescriptorThatReadsAheadIsReadToItsEnd(
+        threads: Int
+    ) throws {
         var bell: [Int32] = [0, 0]
         var line: [Int32] = [0, 0]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &bell) == 0)
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &line) == 0)
-        let server = try ServerHarness(more: [PairTransport(pair: (bell[0], line[0]))])
+        let server = try ServerHarness(threads: threads, more: [PairTransport(pair: (bell[0], line[0]))])
         #expect(write(bell[1], "x", 1) == 1)
         let commands = 500
         let text = String(repeating: "list-tube-used\r\n", count: commands)

@@ -20,7 +20,7 @@ import TrellisTestKit
     @Test func commitsStayPendingUntilTheyAreCompleted() throws {
         let wakes = Counter()
         let store = DelayedStorage()
-        store.open { wakes.increment() }
+        store.open(.readWrite, host: StorageHost(wake: { wakes.increment() }))
         #expect(try store.commit() == .durable, "a turn without changes has nothing to wait for")
         put(1, into: store)
         #expect(try store.commit() == .pending(Ticket(1)))
@@ -40,7 +40,7 @@ import TrellisTestKit
 
     @Test func anotherThreadSeesWhatIsPending() throws {
         let store = DelayedStorage()
-        store.open {}
+        store.open(.readWrite, host: StorageHost(wake: {}))
         #expect(store.waitForPending(seconds: 0) == nil)
         put(1, into: store)
         _ = try store.commit()
@@ -50,7 +50,7 @@ import TrellisTestKit
 
     @Test func theNamedCommitFails() throws {
         let store = DelayedStorage()
-        store.open {}
+        store.open(.readWrite, host: StorageHost(wake: {}))
         _ = try store.commit()
         store.failCommit(2)
         _ = try store.commit()
@@ -60,7 +60,7 @@ import TrellisTestKit
     @Test func completionFailsWhenTold() {
         let wakes = Counter()
         let store = DelayedStorage()
-        store.open { wakes.increment() }
+        store.open(.readWrite, host: StorageHost(wake: { wakes.increment() }))
         store.failCompletion("no disk")
         #expect(wakes.value == 1)
         #expect(throws: StorageError.fatal("no disk")) { try store.completed() }
@@ -75,7 +75,7 @@ import TrellisTestKit
 
     @Test func closeCompletesWhatIsPending() throws {
         let store = DelayedStorage()
-        store.open {}
+        store.open(.readWrite, host: StorageHost(wake: {}))
         put(1, into: store)
         _ = try store.commit()
         #expect(store.isOpen)

@@ -17,6 +17,9 @@ final class FlawedScheduler: Scheduler {
         case remembersSlots = "a slot may be used again by another job"
         case remembersEligibility = "a tube's index may be used again, and begins eligible"
         case remembersSets = "a watch set's index may stand for another list later"
+        case takesAgainByID = "a job reserved by its id changes nothing for the others"
+        case startsAnewOnChange = "a tube whose settings change keeps its jobs"
+        case servesOneATube = "no worker is idle while an eligible watched tube has a job"
         case looksAtFourTubes = "a random life"
         case differsEachTime = "the same calls give the same answers"
         /// Lawful, and not in beanstalkd's order.
@@ -29,13 +32,20 @@ final class FlawedScheduler: Scheduler {
     private let salt = FlawedScheduler.instances.add(1, ordering: .relaxed).newValue
     private var jobs: [ReadyJob] = []
     private var ineligible: Set<TubeIndex> = []
+    private var inService: [TubeIndex: Int] = [:]
     private var tubeOfSlot: [JobSlot: TubeIndex] = [:]
     private var tubesOfSet: [UInt32: [TubeIndex]] = [:]
 
     init(_ flaw: Flaw? = nil) { self.flaw = flaw }
 
-    func tubeOpened(_ tube: TubeIndex, name: BorrowedName) {
+    func advance(to now: Instant) {}
+
+    func tubeOpened(_ tube: TubeIndex, name: BorrowedName, settings: TubeSettings) {
         if flaw != .remembersEligibility { ineligible.remove(tube) }
+    }
+
+    func tubeChanged(_ tube: TubeIndex, settings: TubeSettings) {
+        if flaw == .startsAnewOnChange { jobs.removeAll { $0.tube == tube } }
     }
 
     func tubeClosed(_ tube: TubeIndex) {}
@@ -54,11 +64,20 @@ final class FlawedScheduler: Scheduler {
         if flaw != .keepsRemoved { jobs.removeAll { $0.slot == job.slot } }
     }
 
-    func reserved(_ job: ReadyJob) {
+    func reserved(_ job: ReadyJob, for watched: WatchSet) {
         if flaw != .keepsReserved { jobs.removeAll { $0.slot == job.slot } }
+        inService[job.tube, default: 0] += 1
     }
 
-    func finished(_ job: ReadyJob, _ outcome: ReservationOutcome, serviceNanoseconds: Int64) {}
+    func reservedByID(_ job: ReadyJob) {
+        if flaw == .takesAgainByID, let first = jobs.firstIndex(where: { $0.tube == job.tube }) {
+            jobs.remove(at: first)
+        }
+    }
+
+    func finished(_ job: ReadyJob, _ outcome: ReservationOutcome, serviceNanoseconds: Int64) {
+        inService[job.tube, default: 0] -= 1
+    }
 
     func eligible(_ tube: TubeIndex, _ isEligible: Bool) {
         if isEligible { ineligible.remove(tube) } else { ineligible.insert(tube) }
@@ -76,6 +95,7 @@ final class FlawedScheduler: Scheduler {
         let job = best { job in
             (flaw == .ignoresWatchList || tubes.contains(job.tube))
                 && (flaw == .ignoresEligibility || !ineligible.contains(job.tube))
+                && (flaw != .servesOneATube || inService[job.tube, default: 0] < 1)
         }
         if flaw == .inventsJobs { return job?.slot ?? JobSlot(0) }
         if flaw == .rotatesOnPick, let job {

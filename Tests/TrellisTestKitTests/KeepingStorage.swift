@@ -43,6 +43,7 @@ final class KeepingStorage: Storage {
         case dropsLargeBodies = "a job comes back whole"
         case cutsNumbers = "every state and extreme number comes back"
         case updatesLoseTheBody = "an update changes what it may, and not the body"
+        case movesKeepTheTube = "a moved job is in its new tube, and nowhere else"
         case deletesAreForgotten = "a deleted job doesn't come back"
         case forgetsTheHighestID = "the highest id outlives all jobs"
         case losesItsNotes = "what came back can be changed, deleted and added to"
@@ -65,6 +66,7 @@ final class KeepingStorage: Storage {
     private enum Change: Sendable {
         case put(Place.Kept)
         case update(Place.Kept)
+        case move(Place.Kept)
         case delete(JobID)
     }
 
@@ -81,8 +83,8 @@ final class KeepingStorage: Storage {
         self.flaw = flaw
     }
 
-    func open(wake: @escaping @Sendable () -> Void) {
-        progress.withLock { $0.wake = wake }
+    func open(_ access: StorageAccess, host: StorageHost) {
+        progress.withLock { $0.wake = host.wake }
         isOpen = true
     }
 
@@ -104,6 +106,10 @@ final class KeepingStorage: Storage {
         }
     }
 
+    func maintain(_ job: JobVisitor) -> Bool { false }
+
+    var isCongested: Bool { false }
+
     func append(_ change: TrellisCore.Change, note: inout StorageNote) {
         switch change {
         case .put(let job):
@@ -113,8 +119,10 @@ final class KeepingStorage: Storage {
         case .update(let job):
             if flaw == .losesItsNotes, note.rawValue == 0 { return }
             turn.append(.update(Self.keep(job, note)))
-        case .delete(let id, _):
-            if flaw != .deletesAreForgotten { turn.append(.delete(id)) }
+        case .move(let job, _):
+            turn.append(flaw == .movesKeepTheTube ? .update(Self.keep(job, note)) : .move(Self.keep(job, note)))
+        case .delete(let job):
+            if flaw != .deletesAreForgotten { turn.append(.delete(job.id)) }
         }
     }
 
@@ -192,6 +200,10 @@ final class KeepingStorage: Storage {
                     for index in contents.jobs.indices where contents.jobs[index].id == kept.id {
                         contents.jobs[index].job = kept.job
                         if flaw == .updatesLoseTheBody { contents.jobs[index].body = [] }
+                    }
+                case .move(let kept):
+                    for index in contents.jobs.indices where contents.jobs[index].id == kept.id {
+                        (contents.jobs[index].job, contents.jobs[index].tube) = (kept.job, kept.tube)
                     }
                 case .delete(let id): contents.jobs.removeAll { $0.id == id }
                 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import FairScheduler
+import KeyedSchedulers
 import PriorityScheduler
 import Testing
 import TrellisTestKit
@@ -13,6 +15,18 @@ import TrellisTestKit
     @Test func prioritySchedulerPasses() throws {
         try SchedulerConformance { PriorityScheduler() }.run()
         try PriorityOrder { PriorityScheduler() }.run()
+    }
+
+    @Test(arguments: FairCost.allCases)
+    func fairSchedulerPasses(_ cost: FairCost) throws {
+        try SchedulerConformance { FairScheduler(cost: cost) }.run()
+    }
+
+    @Test(arguments: [
+        KeyedScheduler.Order.fifo, .lifo, .deadline(otherwise: 10_000_000), .aging(pace: 1), .aging(pace: 60_000),
+    ])
+    func keyedSchedulersPass(_ order: KeyedScheduler.Order) throws {
+        try SchedulerConformance { KeyedScheduler(order) }.run()
     }
 
     @Test func anotherOrderIsLawful() throws {

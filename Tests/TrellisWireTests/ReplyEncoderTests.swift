@@ -31,6 +31,22 @@ import TrellisWire
         }
     }
 
+    @Test func numbersOfEveryLengthAreWhole() {
+        var power: UInt64 = 1
+        for _ in 0..<19 {
+            for number in [power - 1, power, power + 1, power &* 9, power / 3] {
+                #expect(
+                    String(decoding: ReplyEncoder.encode(.inserted(JobID(number))), as: UTF8.self)
+                        == "INSERTED \(number)\r\n")
+            }
+            power *= 10
+        }
+        for number in 0..<12_000 as Range<UInt64> {
+            let encoded = String(decoding: ReplyEncoder.encode(.inserted(JobID(number))), as: UTF8.self)
+            if encoded != "INSERTED \(number)\r\n" { Issue.record("\(number) became \(encoded)") }
+        }
+    }
+
     @Test func longestHeadFits() throws {
         var bodies = BodyAllocator()
         let allocated = bodies.allocate(1 << 30)

@@ -5,7 +5,7 @@ import Testing
 import TrellisConfiguration
 import TrellisCore
 
-@testable import trellisd
+@testable import TrellisMain
 
 /// The files under config/ are right, and config/trellis.yaml is complete.
 @Suite struct ConfigurationFilesTests {
@@ -25,14 +25,25 @@ import TrellisCore
     }
 
     @Test func theFilesAreThere() {
-        #expect(Set(Self.files).isSuperset(of: ["trellis.yaml", "examples/memory.yaml", "examples/unix-socket.yaml"]))
+        #expect(
+            Set(Self.files).isSuperset(of: [
+                "trellis.yaml", "examples/memory.yaml", "examples/unix-socket.yaml", "examples/durable.yaml",
+                "examples/compressed.yaml", "examples/fair.yaml",
+            ]))
     }
 
     @Test(arguments: files) func loads(name: String) throws { _ = try load(name) }
 
+    /// But for the storage: without a file there is no folder that a server may write to.
     @Test func theMainFileHoldsTheDefaults() throws {
         let defaults = try Configuration.load(ConfigurationSource(), plugins: builtInPlugins)
-        #expect(try load("trellis.yaml").values == defaults.values)
+        let main = try load("trellis.yaml")
+        #expect(
+            main.values.filter { !$0.key.hasPrefix("storage") }
+                == defaults.values.filter { !$0.key.hasPrefix("storage") })
+        #expect(main.storage.plugin.descriptor.id == "storage.binlog")
+        #expect(
+            main.storage.settings.options.values == Options(defaultsOf: main.storage.plugin.descriptor.options).values)
         #expect(defaults.transports.map { $0.settings.options.text("listen") } == ["127.0.0.1:11300"])
     }
 
@@ -47,6 +58,10 @@ import TrellisCore
             for option in descriptor.options {
                 #expect(isNamed("\(option.key):"), "\(descriptor.id).\(option.key) is not in config/trellis.yaml")
             }
+        }
+        #expect(isNamed("tubes:"))
+        for option in TubeChoice.options {
+            #expect(isNamed("\(option.key):"), "tubes.\(option.key) is not in config/trellis.yaml")
         }
         for section in CoreSection.all {
             if !section.name.isEmpty { #expect(isNamed("\(section.name):")) }

@@ -4,7 +4,7 @@ import ArgumentParser
 import Testing
 import TrellisConfiguration
 
-@testable import trellisd
+@testable import TrellisMain
 
 /// What beanstalkd's flags come to.
 @Suite struct FlagsTests {
@@ -57,6 +57,30 @@ import TrellisConfiguration
         #expect(try interpret("-VVVVVV").overrides.values.map(\.text) == ["trace"])
     }
 
+    @Test(arguments: [
+        ("-b d", "-b storage.use=binlog, -b storage.directory=d, -b storage.sync=50ms", 0),
+        ("-b d -f0", "-b storage.use=binlog, -b storage.directory=d, -f storage.sync=always", 0),
+        (
+            "-b d -f 7 -s 1048577",
+            "-b storage.use=binlog, -b storage.directory=d, -f storage.sync=7ms, "
+                + "-s storage.segment-size=1052672", 0
+        ),
+        (
+            "-b d -F -s 10",
+            "-b storage.use=binlog, -b storage.directory=d, -F storage.sync=never, "
+                + "-s storage.segment-size=1048576", 1
+        ),
+        ("-b d -f 99999999999999999999", "-b storage.use=binlog, -b storage.directory=d, -f storage.sync=60000ms", 1),
+        ("-f 50 -s 4096000", "", 1), ("-F", "", 1),
+        ("-b d --config x", "-b storage.use=binlog, -b storage.directory=d", 0),
+        ("-f0 --config x", "-f storage.sync=always", 0),
+    ])
+    func binlog(arguments: String, values: String, warnings: Int) throws {
+        let result = try interpret("-l a " + arguments)
+        #expect(result.overrides.values.map { "\($0.flag) \($0.path)=\($0.text)" }.joined(separator: ", ") == values)
+        #expect(result.warnings.count == warnings)
+    }
+
     @Test func aJobSizeThatIsTooLargeIsCutWithAWarning() throws {
         let result = try interpret("-l a -z 99999999999999999999")
         #expect(result.overrides.values.map(\.text) == ["1073741824"])
@@ -71,8 +95,8 @@ import TrellisConfiguration
         ("-l a:1 -p 2", "-l a:1 has a port already; leave out -p"),
         ("-l :1", "-l needs an address, or unix:PATH"),
         ("--config x -p 1", "with --config, -p needs -l ADDR; together they replace the file's transports"),
-        ("-b /tmp", "-b: the binlog is not there yet; jobs are kept in memory only"),
-        ("-f0 -F -s 10", "-f -F -s: the binlog is not there yet; jobs are kept in memory only"),
+        ("-b /tmp -f x", "-f x is no number of milliseconds; 0 syncs always"),
+        ("-b /tmp -s 1k", "-s 1k is no number of bytes"),
     ])
     func makesNoSense(arguments: String, message: String) {
         #expect(throws: UsageError(message: message)) { try interpret(arguments) }

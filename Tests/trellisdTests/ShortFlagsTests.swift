@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import trellisd
+@testable import TrellisMain
 
 /// Arguments are taken apart as beanstalkd does.
 @Suite struct ShortFlagsTests {

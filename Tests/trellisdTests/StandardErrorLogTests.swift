@@ -4,12 +4,12 @@ import Glibc
 import Logging
 import Testing
 
-@testable import trellisd
+@testable import TrellisMain
 
 /// One line per message.
 @Suite struct StandardErrorLogTests {
     private func line(_ message: String, _ metadata: Logger.Metadata = [:], own: Logger.Metadata? = nil) -> String {
-        var log = StandardErrorLog(label: "trellisd")
+        var log = StandardErrorLog(label: "trellisd", threshold: LogThreshold(.notice))
         log.metadata = metadata
         let event = LogEvent(
             level: .notice, message: "\(message)", metadata: own, source: nil, file: "", function: "", line: 1)

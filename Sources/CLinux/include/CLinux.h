@@ -32,6 +32,16 @@ int clinux_signal_descriptor(const sigset_t *set);
 /// The number of the next signal of such a descriptor, 0 if there is none.
 int clinux_next_signal(int descriptor);
 
+/// Takes the write lock of a whole file for this open file, without waiting. Returns 0 or an errno: EAGAIN or EACCES
+/// where another open file, of this process or of another, has a lock, or another process has one by lockf.
+int clinux_lock(int descriptor);
+
+/// Gives that lock up, also where a process that is being started has the descriptor, too, for a moment.
+void clinux_unlock(int descriptor);
+
+/// Gives a file room on the disk for its first bytes, and makes it that long if it is shorter. Returns 0 or an errno.
+int clinux_reserve(int descriptor, int64_t bytes);
+
 /// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of bytes, going on from the CRC of those before them (0 at the beginning).
 /// Uses the processor's instruction where there is one.
 uint32_t clinux_crc32c(uint32_t crc, const void *bytes, size_t count);
@@ -39,8 +49,15 @@ uint32_t clinux_crc32c(uint32_t crc, const void *bytes, size_t count);
 /// The same without that instruction, for machines that lack it; the tests compare the two.
 uint32_t clinux_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
+/// How many processors this process may run on, at least 1.
+int clinux_processors(void);
+
 /// Lets malloc map blocks of that size or more one by one from now on. It would else raise that size to that of any
 /// mapped block that is freed, up to 32 MiB, and what lies in its heap goes back to the system from the end only.
 void clinux_map_large_blocks(size_t bytes);
+
+/// Mounts an empty file system of that size on a folder, for this process and its children alone; without root in a user
+/// namespace, which needs a process with one thread. Returns 0 or an errno.
+int clinux_mount_small_disk(const char *folder, uint64_t bytes);
 
 #endif

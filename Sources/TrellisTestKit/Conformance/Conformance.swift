@@ -29,26 +29,48 @@ public struct ConformanceError: Error, Sendable, CustomStringConvertible {
     public var description: String { failures.map { "- \($0)" }.joined(separator: "\n") }
 }
 
+/// How a run of a kit goes on, for somebody who watches.
+public enum ConformanceProgress: Hashable, Sendable {
+    /// The rule is looked at from now on.
+    case begins(rule: String)
+    /// The rule is done with; without failures it is kept.
+    case ends(rule: String, [ConformanceFailure])
+}
+
 /// Collects the failures of a run, rule by rule.
 struct Findings {
     private(set) var failures: [ConformanceFailure] = []
     private var rule = ""
+    private let endsAtTheFirst: Bool
+    private let watch: (ConformanceProgress) -> Void
     /// Of one rule so many are told; more only hide the others.
     private static let mostPerRule = 3
 
+    /// - Parameters:
+    ///   - endsAtTheFirst: Whether rules behind a broken one aren't looked at.
+    ///   - watch: Told of each rule.
+    init(endsAtTheFirst: Bool = false, watch: @escaping (ConformanceProgress) -> Void = { _ in }) {
+        self.endsAtTheFirst = endsAtTheFirst
+        self.watch = watch
+    }
+
     /// Begins a rule and runs its checks.
     mutating func rule(_ name: String, _ check: (inout Findings) -> Void) {
+        if endsAtTheFirst && !failures.isEmpty { return }
         rule = name
+        watch(.begins(rule: name))
         check(&self)
+        watch(.ends(rule: name, failures.filter { $0.rule == name }))
     }
 
     /// Begins a rule and runs its checks; an error thrown by them is a failure of the rule.
     mutating func rule<Failure: Error>(_ name: String, throwing check: (inout Findings) throws(Failure) -> Void) {
-        rule = name
-        do throws(Failure) {
-            try check(&self)
-        } catch {
-            fail("\(error) was thrown")
+        rule(name) { findings in
+            do throws(Failure) {
+                try check(&findings)
+            } catch {
+                findings.fail("an error ended the check: \(error)")
+            }
         }
     }
 

@@ -15,8 +15,11 @@ public struct SchedulerConformance {
     public init(_ make: @escaping () -> any Scheduler) { self.make = make }
 
     /// Runs every rule, and throws all the failures at the end.
-    public func run() throws(ConformanceError) {
-        var findings = Findings()
+    public func run() throws(ConformanceError) { try run(endsAtTheFirst: false) { _ in } }
+
+    /// Runs the rules, all or up to the first that is broken, tells of each, and throws the failures at the end.
+    public func run(endsAtTheFirst: Bool, watch: @escaping (ConformanceProgress) -> Void) throws(ConformanceError) {
+        var findings = Findings(endsAtTheFirst: endsAtTheFirst, watch: watch)
         findings.rule("an empty tube has nothing to pick or peek", checkEmpty)
         findings.rule("every ready job is picked in the end, and once", checkDrain)
         findings.rule("only jobs of watched tubes are picked", checkWatched)
@@ -28,6 +31,9 @@ public struct SchedulerConformance {
         findings.rule("a slot may be used again by another job", checkSlotReuse)
         findings.rule("a tube's index may be used again, and begins eligible", checkTubeReuse)
         findings.rule("a watch set's index may stand for another list later", checkSetReuse)
+        findings.rule("a job reserved by its id changes nothing for the others", checkByID)
+        findings.rule("a tube whose settings change keeps its jobs", checkSettings)
+        findings.rule("no worker is idle while an eligible watched tube has a job", checkConservation)
         findings.rule("a random life", checkRandomLives)
         findings.rule("the same calls give the same answers", checkDeterminism)
         try findings.finish()
@@ -91,8 +97,8 @@ public struct SchedulerConformance {
                 return findings.fail("nothing was picked in round \(round) of 60")
             }
             findings.expect(one.id == other.id, "with questions asked in between another job came than without")
-            quiet.reserve(one)
-            asked.reserve(other)
+            quiet.reserve(one, for: [0, 1])
+            asked.reserve(other, for: [0, 1])
         }
     }
 
@@ -191,6 +197,68 @@ extension SchedulerConformance {
         findings.expect(bench.pick([1], set: 3)?.id == second.id, "the job of tube 1 wasn't picked")
         bench.delete(first)
         findings.expect(bench.pick([0, 1], set: 3)?.id == second.id, "a set that grew wasn't served from the new tube")
+    }
+
+    private func checkByID(_ findings: inout Findings) {
+        for outcome in [.deleted, .released, .buried, .timedOut, .connectionLost] as [ReservationOutcome] {
+            let bench = bench()
+            bench.open(1)
+            let jobs = (0..<6 as Range<UInt32>).map { bench.put($0 % 2, priority: 5) }
+            bench.reserve(jobs[0], for: [0, 1])
+            bench.finish(jobs[0], .buried)
+            // One that was buried, and two that were ready.
+            for job in jobs[0...2] { bench.reserveByID(job) }
+            for job in jobs[0...2] { bench.finish(job, outcome) }
+            let isBack = outcome != .deleted && outcome != .buried
+            let came = bench.drain([0, 1]).sorted()
+            findings.expect(
+                came == (isBack ? [1, 2, 3, 4, 5, 6] : [4, 5, 6]),
+                "after three reservations by id that ended as \(outcome), of jobs 1 to 6 there came \(came)")
+        }
+    }
+
+    private func checkSettings(_ findings: inout Findings) {
+        let bench = bench()
+        bench.open(1, TubeSettings(weight: 3, objectiveNanoseconds: 1_000_000))
+        var jobs: [ReadyJob] = []
+        for round in 0..<40 as Range<UInt32> {
+            jobs.append(bench.put(round % 2, priority: round % 3))
+            bench.advance(nanoseconds: 1_000_000)
+            let objective: Int64? = round % 5 == 0 ? nil : Int64(round) * 3_000_000
+            bench.change(TubeIndex(1), TubeSettings(weight: 1 + round % 7, objectiveNanoseconds: objective))
+        }
+        for job in jobs where job.id.rawValue % 4 == 0 { bench.delete(job) }
+        let came = bench.drain([1, 0])
+        findings.expect(came.count == 30, "of 30 jobs \(came.count) came after the settings had changed")
+        findings.expect(!came.contains { $0 % 4 == 0 }, "a job that was deleted after a change was picked")
+        findings.expect(bench.scheduler.peek(TubeIndex(1)) == nil, "the tube isn't empty after all came")
+    }
+
+    /// Many tubes, many lists, jobs in service in all of them, tubes that may be served now and then.
+    private func checkConservation(_ findings: inout Findings) {
+        let bench = bench()
+        var random = SeededGenerator(seed: 4)
+        for tube in 1..<40 as Range<UInt32> { bench.open(tube, TubeSettings(weight: 1 + tube % 4)) }
+        let lists = (0..<12).map { _ in
+            Array((0..<40 as Range<UInt32>).shuffled(using: &random).prefix(1 + random.below(12)))
+        }
+        for step in 0..<400 {
+            bench.put(UInt32(random.below(40)), priority: UInt32(random.below(3)))
+            if random.below(2) == 0 {
+                let tube = TubeIndex(UInt32(random.below(40)))
+                bench.setEligible(tube, bench.ineligible.contains(tube))
+            }
+            for set in lists.indices where random.below(6) == 0 {
+                let picked = bench.pick(lists[set], set: UInt32(set))
+                let due = bench.candidates(lists[set])
+                findings.expect(
+                    (picked != nil) == !due.isEmpty,
+                    "step \(step): \(picked == nil ? "nothing" : "a job") for a list with \(due.count) jobs")
+                if let picked { bench.reserve(picked, for: lists[set], set: UInt32(set)) }
+            }
+            bench.advance(nanoseconds: Int64(random.below(5_000_000)))
+            while bench.reserved.count > 30 { bench.finish(random.one(of: bench.reserved), .deleted) }
+        }
     }
 
     private func checkRandomLives(_ findings: inout Findings) {

@@ -18,6 +18,7 @@ public final class DelayedStorage: Storage, Sendable {
         var failingCommit: Int?
         var completionFailure: String?
         var admitsPuts = true
+        var isCongested = false
         var changes: [String] = []
     }
 
@@ -56,6 +57,15 @@ public final class DelayedStorage: Storage, Sendable {
         state.withLock { $0.admitsPuts = admitsPuts }
     }
 
+    /// Whether the store is congested from now on; wakes the loop where it isn't any more.
+    public func setCongested(_ isCongested: Bool) {
+        let wake = state.withLock { state in
+            state.isCongested = isCongested
+            return state.wake
+        }
+        if !isCongested { wake?() }
+    }
+
     /// Waits until a ticket is given out that isn't complete and is above the one named; nil if none is in time.
     public func waitForPending(above ticket: Ticket = Ticket(0), seconds: Int = 10) -> Ticket? {
         state.wait(seconds: seconds) { state in
@@ -73,9 +83,9 @@ public final class DelayedStorage: Storage, Sendable {
     // MARK: The contract
 
     /// Remembers whom to wake.
-    public func open(wake: @escaping @Sendable () -> Void) {
+    public func open(_ access: StorageAccess, host: StorageHost) {
         state.withLock {
-            $0.wake = wake
+            $0.wake = host.wake
             $0.isOpen = true
         }
     }
@@ -92,13 +102,20 @@ public final class DelayedStorage: Storage, Sendable {
             switch change {
             case .put(let job): "put \(job.id.rawValue)"
             case .update(let job): "update \(job.id.rawValue)"
-            case .delete(let id, _): "delete \(id.rawValue)"
+            case .move(let job, _): "move \(job.id.rawValue)"
+            case .delete(let job): "delete \(job.id.rawValue)"
             }
         state.withLock {
             $0.changes.append(text)
             $0.uncommitted += 1
         }
     }
+
+    /// Does nothing: nothing piles up.
+    public func maintain(_ job: JobVisitor) -> Bool { false }
+
+    /// Answers what `setCongested` said.
+    public var isCongested: Bool { state.withLock { $0.isCongested } }
 
     /// Answers a ticket where the turn had changes, or an earlier ticket isn't complete.
     public func commit() throws(StorageError) -> Commit {

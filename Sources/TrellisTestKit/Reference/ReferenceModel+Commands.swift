@@ -30,14 +30,22 @@ extension ReferenceModel {
     private mutating func performPut(_ command: ClientCommand, by client: Int) {
         switch command {
         case .put(let priority, let delay, let ttr, let size, let hasTrailingBytes):
-            if size > maxJobSize {
-                change(client: client) { $0.announced = .tooBig }
-                return
+            let tube = self.client(client).used
+            if isTooBig(size, for: tube) {
+                if size <= maxJobSize { countRefusedPut(into: tube) }
+                return change(client: client) { $0.announced = .refused("JOB_TOO_BIG") }
             }
             if hasTrailingBytes { return answer(client, "BAD_FORMAT") }
+            if hasAllJobs(tube) {
+                countRefusedPut(into: tube)
+                return change(client: client) {
+                    $0.isProducer = true
+                    $0.announced = .refused("OUT_OF_MEMORY")
+                }
+            }
             lastID += 1
             let job = Job(
-                id: lastID, tube: self.client(client).used, priority: priority, delay: delay, ttr: max(1, ttr),
+                id: lastID, tube: tube, priority: priority, delay: delay, ttr: max(1, ttr),
                 body: Array(repeating: 0, count: Int(size)), created: now, state: .ready)
             change(client: client) {
                 $0.isProducer = true
@@ -47,7 +55,7 @@ extension ReferenceModel {
             guard let announced = self.client(client).announced else { return }
             change(client: client) { $0.announced = nil }
             switch announced {
-            case .tooBig: answer(client, "JOB_TOO_BIG")
+            case .refused(let reply): answer(client, reply)
             case .job(let job): completePut(job, body: bytes, endsWithCRLF: endsWithCRLF, by: client)
             }
         default: break
@@ -58,6 +66,10 @@ extension ReferenceModel {
         precondition(body.count == announced.body.count, "the body is as long as the put line said")
         if !endsWithCRLF { return answer(client, "EXPECTED_CRLF") }
         if isDraining { return answer(client, "DRAINING") }
+        if hasAllJobs(announced.tube) {
+            countRefusedPut(into: announced.tube)
+            return answer(client, "OUT_OF_MEMORY")
+        }
         var job = announced
         job.body = body
         totalJobs += 1
@@ -68,7 +80,7 @@ extension ReferenceModel {
         place(job.id, delay: job.delay)
     }
 
-    private mutating func place(_ id: UInt64, delay: UInt32) {
+    mutating func place(_ id: UInt64, delay: UInt32) {
         if delay > 0 { makeDelayed(id) } else { makeReady(id) }
     }
 
@@ -76,7 +88,10 @@ extension ReferenceModel {
 
     private mutating func reserve(by name: Int, until end: Int64, mayWait: Bool) {
         change(client: name) { $0.isWorker = true }
-        if let job = next(for: name) { return give(job.id, to: name) }
+        if let job = next(for: name) {
+            takeToken(of: job.tube)
+            return give(job.id, to: name)
+        }
         if let soonest = soonestReserved(by: name), now >= soonest.deadline - Self.second {
             return answer(name, "DEADLINE_SOON")
         }
@@ -99,6 +114,7 @@ extension ReferenceModel {
             change(tube: job.tube) { $0.deletes += 1 }
             removeTubeIfUnneeded(job.tube)
             answer(name, "DELETED")
+            offer(job.tube)
         case .release(let id, let priority, let delay):
             guard job(id)?.holder == name else { return answer(name, "NOT_FOUND") }
             change(job: id) {
@@ -107,11 +123,13 @@ extension ReferenceModel {
                 $0.releases += 1
             }
             answer(name, "RELEASED")
-            place(id, delay: delay)
+            takeBack(id, delay: delay)
+            if let job = job(id) { offer(job.tube) }
         case .bury(let id, let priority):
             guard job(id)?.holder == name else { return answer(name, "NOT_FOUND") }
             bury(id, priority: priority)
             answer(name, "BURIED")
+            if let job = job(id) { offer(job.tube) }
         case .touch(let id):
             guard let job = job(id), job.holder == name else { return answer(name, "NOT_FOUND") }
             let deadline = later(job.ttr)
@@ -121,7 +139,7 @@ extension ReferenceModel {
         }
     }
 
-    private mutating func bury(_ id: UInt64, priority: UInt32) {
+    mutating func bury(_ id: UInt64, priority: UInt32) {
         lastBurial += 1
         let burial = lastBurial
         change(job: id) {
@@ -158,7 +176,10 @@ extension ReferenceModel {
     }
 
     private mutating func kick(_ id: UInt64) {
-        change(job: id) { $0.kicks += 1 }
+        change(job: id) {
+            $0.kicks += 1
+            $0.failures = 0
+        }
         makeReady(id)
     }
 

@@ -55,18 +55,23 @@ extension ReferenceModel {
     // MARK: Tubes
 
     mutating func makeTubeIfMissing(_ name: String) {
-        if tube(name) == nil { tubes.append(Tube(name: name, index: tubeIndexes.take())) }
+        if tube(name) == nil { makeTube(name, index: tubeIndexes.take()) }
     }
 
     mutating func removeTubeIfUnneeded(_ name: String) {
         guard let tube = tube(name), name != "default" else { return }
         if clients.contains(where: { $0.used == name || $0.watched.contains(name) }) { return }
         if jobs.contains(where: { $0.tube == name }) { return }
+        if isLingering(tube) { return change(tube: name) { $0.lingers = true } }
         tubes.removeAll { $0.name == name }
         tubeIndexes.free.append(tube.index)
     }
 
-    func isPaused(_ name: String) -> Bool { tube(name)?.pausedUntil != nil }
+    /// Whether no job of the tube may be given out: it is paused, or at a limit.
+    func isHeld(_ name: String) -> Bool {
+        guard let tube = tube(name) else { return false }
+        return tube.pausedUntil != nil || tube.waitsForToken || isFull(tube)
+    }
 
     // MARK: Which job
 
@@ -98,7 +103,7 @@ extension ReferenceModel {
     /// The job that a reserve of the client takes.
     func next(for client: Int) -> Job? {
         let watched = self.client(client).watched
-        let candidates = jobs.filter { $0.state == .ready && watched.contains($0.tube) && !isPaused($0.tube) }
+        let candidates = jobs.filter { $0.state == .ready && watched.contains($0.tube) && !isHeld($0.tube) }
         return least(candidates) { Int64($0.priority) }
     }
 
@@ -110,7 +115,7 @@ extension ReferenceModel {
             $0.state = .ready
             $0.holder = nil
         }
-        if let job = job(id) { offer(job.tube) }
+        settle(id)
     }
 
     mutating func makeDelayed(_ id: UInt64) {
@@ -127,10 +132,11 @@ extension ReferenceModel {
 
     /// Gives what the tube has to those who wait, first come, first served.
     mutating func offer(_ tube: String) {
-        while !isPaused(tube), ready(in: tube) != nil {
+        while !isHeld(tube), ready(in: tube) != nil {
             guard let worker = waiters.first(where: { client($0).watched.contains(tube) }) else { return }
             guard let job = next(for: worker) else { return }
             stopWaiting(worker)
+            takeToken(of: job.tube)
             give(job.id, to: worker)
         }
     }

@@ -73,7 +73,7 @@ extension ReferenceModel {
             ("os", quoted(identity.operatingSystem)),
             ("platform", quoted(identity.platform)),
         ]
-        return all
+        return all + policyStatistics
     }
 
     private func statistics(of tube: Tube) -> [(String, Any)] {
@@ -89,12 +89,21 @@ extension ReferenceModel {
             ("pause", tube.pauseSeconds),
             ("pause-time-left", tube.pausedUntil.map { ($0 - now) / Self.second } ?? 0),
         ]
-        return all
+        if let settings = tube.settings {
+            all += [
+                ("rule", quoted(tube.name)),
+                ("weight", settings.weight),
+                ("concurrency", settings.concurrency ?? 0),
+                ("rate", settings.rate.map { "\($0.count)/\($0.span.rawValue)" } ?? "0"),
+                ("limited-by", isFull(tube) ? "concurrency" : tube.waitsForToken ? "rate" : "none"),
+            ]
+        }
+        return all + policyStatistics(of: tube)
     }
 
     private func statistics(of job: Job) -> [(String, Any)] {
         let isTimed = job.state == .reserved || job.state == .delayed
-        return [
+        let all: [(String, Any)] = [
             ("id", job.id),
             ("tube", quoted(job.tube)),
             ("state", job.state.rawValue),
@@ -110,5 +119,6 @@ extension ReferenceModel {
             ("buries", job.buries),
             ("kicks", job.kicks),
         ]
+        return tubeSettings[job.tube]?.retries == nil ? all : all + [("failures", job.failures)]
     }
 }

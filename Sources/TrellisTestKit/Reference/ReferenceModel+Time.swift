@@ -7,7 +7,10 @@ extension ReferenceModel {
         case deadlineSoon(Int)
         case timedOut(Int)
         case delayIsOver(UInt64)
+        case lifeIsOver(UInt64)
         case pauseIsOver(String)
+        case tokenIsThere(String)
+        case bucketIsFull(String)
     }
 
     /// Something that will happen, and its place in the order in which things happen: by time; at the same time
@@ -58,8 +61,20 @@ extension ReferenceModel {
             if let job = delayed(in: tube.name) {
                 all.append(Due(time: job.deadline, kind: 1, index: tube.index, rank: 0, what: .delayIsOver(job.id)))
             }
+            if let job = nextExpiring(in: tube.name) {
+                let time = expiry(of: job)
+                all.append(Due(time: time, kind: 1, index: tube.index, rank: 1, what: .lifeIsOver(job.id)))
+            }
             if let end = tube.pausedUntil {
-                all.append(Due(time: end, kind: 1, index: tube.index, rank: 1, what: .pauseIsOver(tube.name)))
+                all.append(Due(time: end, kind: 1, index: tube.index, rank: 2, what: .pauseIsOver(tube.name)))
+            }
+            if tube.waitsForToken {
+                let what = Happening.tokenIsThere(tube.name)
+                all.append(Due(time: nextToken(tube), kind: 1, index: tube.index, rank: 3, what: what))
+            }
+            if tube.lingers {
+                let what = Happening.bucketIsFull(tube.name)
+                all.append(Due(time: isFullAt(tube), kind: 1, index: tube.index, rank: 4, what: what))
             }
         }
         return all.filter { $0.time < Self.never }
@@ -70,7 +85,7 @@ extension ReferenceModel {
         case .expiry(let id):
             timeouts += 1
             change(job: id) { $0.timeouts += 1 }
-            makeReady(id)
+            takeBack(id)
         case .deadlineSoon(let client):
             stopWaiting(client)
             answer(client, "DEADLINE_SOON")
@@ -79,8 +94,16 @@ extension ReferenceModel {
             answer(client, "TIMED_OUT")
         case .delayIsOver(let id):
             makeReady(id)
+        case .lifeIsOver(let id):
+            expire(id)
         case .pauseIsOver(let tube):
             endPause(of: tube)
+        case .tokenIsThere(let tube):
+            change(tube: tube) { $0.waitsForToken = false }
+            offer(tube)
+        case .bucketIsFull(let tube):
+            change(tube: tube) { $0.lingers = false }
+            removeTubeIfUnneeded(tube)
         }
     }
 

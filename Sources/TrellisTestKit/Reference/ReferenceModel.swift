@@ -57,6 +57,7 @@ public struct ReferenceModel: Sendable {
         var releases = 0
         var buries = 0
         var kicks = 0
+        var failures = 0
     }
 
     struct Tube {
@@ -68,12 +69,31 @@ public struct ReferenceModel: Sendable {
         var totalJobs = 0
         var deletes = 0
         var pauses = 0
+        /// What was said of the tube by its name; nil where nothing was.
+        var settings: TubeSettings?
+        /// What has run into the tube's bucket since the time, in nanoseconds: an interval of the rate is a token.
+        var level: (nanoseconds: Int64, since: Int64) = (0, 0)
+        /// Whether no job is given out until the next token.
+        var waitsForToken = false
+        /// Whether it only stays until its bucket is full.
+        var lingers = false
+        /// What came of its policy.
+        var outcomes = Outcomes()
+    }
+
+    /// What came of policies.
+    struct Outcomes {
+        var refused = 0
+        var exhausted = 0
+        var expired = 0
+        var deadLettered = 0
     }
 
     /// What a put line announced, until its body is there.
     enum Announced {
         case job(Job)
-        case tooBig
+        /// Nobody wants it; that is what is answered behind it.
+        case refused(String)
     }
 
     struct Client {
@@ -107,6 +127,8 @@ public struct ReferenceModel: Sendable {
     let maxJobSize: UInt32
     let identity: ServerIdentity
     let start: Int64
+    /// What holds for the tubes of these names.
+    let tubeSettings: [String: TubeSettings]
 
     /// The time, in nanoseconds; `advance` sets it.
     public internal(set) var now: Int64
@@ -117,7 +139,7 @@ public struct ReferenceModel: Sendable {
     /// In ascending order of id.
     var jobs: [Job] = []
     /// In order of creation.
-    var tubes = [Tube(name: "default", index: 0)]
+    var tubes: [Tube] = []
     var clients: [Client] = []
     /// The names of waiting clients, first come first.
     var waiters: [Int] = []
@@ -135,13 +157,19 @@ public struct ReferenceModel: Sendable {
     var timeouts = 0
     var totalJobs = 0
     var totalConnections = 0
+    var outcomes = Outcomes()
 
     /// A server that starts now, without jobs or clients.
-    public init(maxJobSize: UInt32 = 65_535, identity: ServerIdentity, now: Int64 = 0) {
+    public init(
+        maxJobSize: UInt32 = 65_535, tubeSettings: [String: TubeSettings] = [:], identity: ServerIdentity,
+        now: Int64 = 0
+    ) {
         self.maxJobSize = maxJobSize
+        self.tubeSettings = tubeSettings
         self.identity = identity
         self.start = now
         self.now = now
+        makeTube("default", index: 0)
     }
 
     // MARK: Clients
@@ -162,7 +190,7 @@ public struct ReferenceModel: Sendable {
         // unless it is watched too.
         if !client.watched.contains(client.used) { removeTubeIfUnneeded(client.used) }
         for tube in client.watched.reversed() { removeTubeIfUnneeded(tube) }
-        while let job = firstReserved(by: name) { makeReady(job.id) }
+        while let job = firstReserved(by: name) { takeBack(job.id) }
         clientIndexes.free.append(client.index)
         return takeAnswers()
     }
@@ -195,7 +223,7 @@ public struct ReferenceModel: Sendable {
         guard let announced = clients.first(where: { $0.name == name })?.announced else { return nil }
         switch announced {
         case .job(let job): return job.body.count
-        case .tooBig: return 0
+        case .refused: return 0
         }
     }
     /// The ids of all jobs, ascending.
