@@ -30,16 +30,16 @@ check: ## Run the quick checks: format, build, tidy
 	@.ci/suite check
 
 format: ## Lay out the Swift sources
-	@swift format --in-place -r -p Sources Plugins Tests Benchmarks Package.swift
+	@swift format --in-place -r -p Sources Plugins Tests Benchmarks Examples Package.swift
 
 soak: ## Run the long variants: many seeds, ten minutes for each fuzzer
 	@.ci/setup test
 	@.ci/suite soak
 
-bench: ## Measure beside beanstalkd
+bench: ## Measure beside beanstalkd: a quarter of an hour, or BENCH=--quick
 	@.ci/setup test
 	@$(RELEASE) --product trellisd
-	@Benchmarks/compare.py $(BENCH)
+	@Benchmarks/bench.py --json .build-release/bench.json --plot .build-release/growth.svg $(BENCH)
 
 clean: ## Remove everything that was built
 	rm -rf .build .build-* .venv Tests/Fuzz/.build
