@@ -34,6 +34,7 @@ public final class ChildProcess: Sendable {
         } else {
             posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
         }
+        Self.closeOnExec
         // The threads of the test runner may block signals, and the child would inherit that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -58,6 +59,14 @@ public final class ChildProcess: Sendable {
         pid = child
         self.log = log
     }
+
+    /// The sockets that `swift test` leaves to its runner would be the children's, too, and count against a limit of theirs.
+    public static let closeOnExec: Void = {
+        for descriptor in STDERR_FILENO + 1..<1024 {
+            let flags = fcntl(descriptor, F_GETFD)
+            if flags >= 0 { _ = fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) }
+        }
+    }()
 
     /// The variables of the test that are for its children, too: those of the test run (how many seeds) would be errors to
     /// the server; how many threads it has is for it.

@@ -226,6 +226,24 @@ public final class Client {
         inputStart < input.count || isAtEnd || fill(until: monotonicSeconds() + seconds) || isAtEnd
     }
 
+    /// Waits until nothing more comes, for half a second, and leaves in the system what is there.
+    public func waitUntilFull() throws(Unexpected) {
+        let deadline = monotonicSeconds() + Self.patience
+        var (waiting, since) = (bytesWaiting, monotonicSeconds())
+        while waiting == 0 || monotonicSeconds() - since < 0.5 {
+            guard monotonicSeconds() < deadline else { throw Unexpected("\(waiting) bytes wait, and more still come") }
+            pause(seconds: 0.02)
+            if bytesWaiting != waiting { (waiting, since) = (bytesWaiting, monotonicSeconds()) }
+        }
+    }
+
+    /// What the system has received and nobody has read.
+    private var bytesWaiting: Int32 {
+        var count: Int32 = 0
+        _ = ioctl(descriptor, UInt(FIONREAD), &count)
+        return count
+    }
+
     /// Waits for more input: false at the deadline and at the end.
     private func fill(until deadline: Double) -> Bool {
         if isAtEnd { return false }
