@@ -12,14 +12,21 @@ extension Engine {
     ///
     /// Every job comes back ready, delayed by what is left of its delay (never more than the delay itself, whatever the
     /// wall clock did), or buried in its place.
-    public mutating func recover() throws(StorageError) {
+    ///
+    /// `chunks` is asked for memory that was made ahead by `BodyAllocator.makeChunk`; where it answers nil the memory is
+    /// made on the spot.
+    public mutating func recover(
+        chunks: (() -> UnsafeMutableRawPointer?)? = nil
+    ) throws(StorageError) {
         var buried: [UInt32] = []
         var ready: [UInt32] = []
         var fault: StorageError?
         bodies.fillsChunks = true
+        bodies.supply = chunks
         jobs.fillsPages = true
         defer {
             bodies.fillsChunks = false
+            bodies.supply = nil
             jobs.fillsPages = false
         }
         // Neighbours in a store often share a tube.

@@ -93,7 +93,7 @@ public final class Server {
             engine.deallocate()
         }
         do throws(StorageError) {
-            try engine.pointee.recover()
+            try recover(engine)
         } catch {
             return try giveUp(error)
         }
@@ -114,6 +114,14 @@ public final class Server {
             try serve(&loop, &others)
         }
         logger.notice("stopped")
+    }
+
+    private func recover(_ engine: UnsafeMutablePointer<Engine>) throws(StorageError) {
+        let supply = ChunkSupply()
+        // With one processor nobody could do it meanwhile.
+        if clinux_processors() > 1 { supply.start() }
+        defer { supply.stop() }
+        try engine.pointee.recover { supply.take() }
     }
 
     private func openScheduler() throws(ServerError) {

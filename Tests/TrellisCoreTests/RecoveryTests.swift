@@ -92,6 +92,31 @@ final class ScriptedStorage: Storage {
         #expect(EngineHarness.value("file", in: harness.perform(.statsJob(JobID(5)), client)) == "50")
     }
 
+    @Test func memoryThatWasMadeAheadIsUsedForBodiesWhileTheStoreIsReadOnly() throws {
+        let storage = ScriptedStorage()
+        storage.kept = [.init(id: 1, state: .ready), .init(id: 2, state: .buried)]
+        let harness = EngineHarness(storage: storage)
+        let chunk = try #require(BodyAllocator.makeChunk())
+        var made: [UnsafeMutableRawPointer] = [chunk]
+        var asked = 0
+        try harness.engine.pointee.recover {
+            asked += 1
+            return made.popLast()
+        }
+        #expect(asked == 1)
+        let bodies = [1, 2].compactMap { (id: UInt64) -> UnsafeRawBufferPointer? in
+            guard let slot = harness.engine.pointee.index.slot(of: JobID(id)) else { return nil }
+            return harness.engine.pointee.jobs[slot].pointee.body?.bytes
+        }
+        let memory = UnsafeRawPointer(chunk)..<UnsafeRawPointer(chunk) + 256 << 10
+        #expect(bodies.map { $0.baseAddress.map(memory.contains) } == [true, true])
+        #expect(bodies.map(Array.init) == Array(repeating: Array("body".utf8), count: 2))
+        let client = harness.connect()
+        // Each of its own class of sizes.
+        for size in [100, 1_000, 10_000] { _ = harness.put(client, String(repeating: "x", count: size)) }
+        #expect(asked == 1)
+    }
+
     @Test func clockSetBackPostponesNoJobBeyondItsDelay() throws {
         let storage = ScriptedStorage()
         let hour: Int64 = 3_600_000_000_000
