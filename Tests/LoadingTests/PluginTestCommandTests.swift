@@ -86,6 +86,19 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: place) == [])
     }
 
+    @Test func theEndOfTheReaderEndsTheTestAndLeavesNothing() throws {
+        let place = try makeTemporaryFolder()
+        defer { removeFolder(place) }
+        let process = try ChildProcess(
+            [
+                "/bin/sh", "-c", "(\"$0\" \"$@\"; echo ended with $? >&2) | head -n 1", trellisd, "plugins", "test",
+                "storage", faulty, "--folder", place,
+            ], log: "\(folder.path)/log")
+        #expect(process.waitForExit(seconds: 60) == 0)
+        #expect(process.output().hasSuffix("ended with \(128 + SIGTERM)\n"), "\(process.output())")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: place) == [])
+    }
+
     @Test func aBuiltInStoreIsTestedByItsName() throws {
         let (outcome, broken) = try test("memory", "--keeps-nothing")
         #expect(broken == [] && outcome.status == 0, "\(outcome.output)")

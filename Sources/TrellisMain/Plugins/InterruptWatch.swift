@@ -3,7 +3,8 @@
 import Foundation
 import Synchronization
 
-/// Has SIGINT and SIGTERM end the processes that a test started, and remove its folder, before they end this process.
+/// Has SIGINT, SIGTERM and the end of whoever reads the output (SIGPIPE) end the processes that a test started, and remove
+/// its folder, before they end this process.
 enum InterruptWatch {
     private static let rounds = 50
     private static let hasCome = Atomic<Bool>(false)
@@ -20,6 +21,8 @@ enum InterruptWatch {
     static func start(removing folder: String) {
         var set = signals
         pthread_sigmask(SIG_BLOCK, &set, nil)
+        // It comes to the thread that wrote, where the watch can't wait for it.
+        signal(SIGPIPE) { _ in kill(getpid(), SIGTERM) }
         Thread.detachNewThread {
             var set = signals
             var signal: Int32 = 0
