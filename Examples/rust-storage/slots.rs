@@ -25,6 +25,7 @@ mod abi {
     pub const ABI_VERSION: u32 = 1;
     pub const OK: i32 = 0;
     pub const FULL: i32 = 2;
+    pub const CORRUPT: i32 = 3;
     pub const LOCKED: i32 = 4;
     pub const FATAL: i32 = 5;
     pub const PATH: u32 = 2;
@@ -182,7 +183,11 @@ impl Store {
         if unsafe { abi::flock(file.as_raw_fd(), at_once | if read_only { shared } else { exclusive }) } != 0 {
             return Err(Failure(abi::LOCKED, format!("{path} is locked by another process")));
         }
-        let size = offset(slots);
+        let (size, length) = (offset(slots), file.metadata()?.len());
+        if length > size || read_only && length < size {
+            let text = format!("{path} has {length} bytes, and {slots} slots take {size}; there can be more, never fewer");
+            return Err(Failure(abi::CORRUPT, text));
+        }
         if !read_only {
             let status = unsafe { abi::posix_fallocate(file.as_raw_fd(), 0, size as i64) };
             if status != 0 {
@@ -193,9 +198,6 @@ impl Store {
             // The file is on the disk for certain when the folder that names it is.
             let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        }
-        if file.metadata()?.len() != size {
-            return Err(Failure(abi::FATAL, format!("{path} was made with another number of slots than {slots}")));
         }
         let mut first = [0; 8];
         file.read_exact_at(&mut first, 0)?;
@@ -214,6 +216,7 @@ impl Store {
                 self.free.push(slot);
                 continue;
             }
+            self.highest = self.highest.max(job.id);
             job.tube = bytes[TUBE_AT..].as_ptr();
             job.body = bytes[SECTOR..].as_ptr();
             deliver(&job, slot as u64);
@@ -334,7 +337,7 @@ static OPTIONS: [abi::Opt; 2] = [
         size: std::mem::size_of::<abi::Opt>(), key: c"slots".as_ptr(), kind: abi::INTEGER,
         default_kind: abi::DEFAULT_NUMBER, default_text: null(), default_number: 4096, minimum: 1, maximum: 1 << 24,
         choices: null(),
-        documentation: c"How many jobs there can be. It can't be changed once the file is made.".as_ptr(),
+        documentation: c"How many jobs there can be: later there can be more, never fewer.".as_ptr(),
     },
 ];
 

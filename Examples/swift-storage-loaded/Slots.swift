@@ -76,15 +76,16 @@ private final class Store {
             guard flock(file, (request.read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
                 throw Failure(status: TRELLIS_LOCKED, text: "\(path) is locked by another process")
             }
-            let size = Layout.sector + slots * slotBytes
+            let (size, length) = (Layout.sector + slots * slotBytes, Int(lseek(file, 0, SEEK_END)))
+            guard length <= size, !request.read_only || length == size else {
+                let text = "\(path) has \(length) bytes, and \(slots) slots take \(size); there can be more, never fewer"
+                throw Failure(status: TRELLIS_CORRUPT, text: text)
+            }
             if !request.read_only {
                 errno = posix_fallocate(file, 0, size)
                 guard errno == 0, fdatasync(file) == 0, Self.syncFolder(of: path) else {
                     throw .system("can't make \(path) of \(size) bytes")
                 }
-            }
-            guard lseek(file, 0, SEEK_END) == size else {
-                throw Failure(text: "\(path) was made with another number of slots than \(slots)")
             }
             guard pread(file, &highest, 8, 0) == 8 else { throw .system("can't read \(path)") }
         } catch {
@@ -107,6 +108,7 @@ private final class Store {
                 else { return false }
                 let body = UnsafeRawBufferPointer(rebasing: bytes[Layout.sector..<Layout.sector + job.body_bytes])
                 guard bytes.load(fromByteOffset: 8, as: UInt64.self) == Layout.checksum(body) else { return false }
+                highest = max(highest, job.id)
                 job.tube = bytes.baseAddress?.advanced(by: Layout.tube).assumingMemoryBound(to: CChar.self)
                 job.body = body.baseAddress
                 deliver(job, UInt64(slot))
@@ -365,7 +367,7 @@ private let plugin: UnsafePointer<trellis_plugin> = {
     slots.default_kind = TRELLIS_DEFAULT_NUMBER.rawValue
     slots.default_number = 4096
     (slots.minimum, slots.maximum) = (1, 1 << 24)
-    slots.documentation = text("How many jobs there can be. It can't be changed once the file is made.")
+    slots.documentation = text("How many jobs there can be: later there can be more, never fewer.")
     let options = UnsafeMutablePointer<trellis_option>.allocate(capacity: 2)
     options.initialize(to: path)
     options.advanced(by: 1).initialize(to: slots)
