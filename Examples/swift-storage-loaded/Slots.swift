@@ -78,8 +78,10 @@ private final class Store {
             }
             let (size, length) = (Layout.sector + slots * slotBytes, Int(lseek(file, 0, SEEK_END)))
             guard length <= size, !request.read_only || length == size else {
-                let text = "\(path) has \(length) bytes, and \(slots) slots take \(size); there can be more, never fewer"
-                throw Failure(status: TRELLIS_CORRUPT, text: text)
+                throw Failure(
+                    status: TRELLIS_CORRUPT,
+                    text: "\(path) has \(length) bytes, and \(slots) slots take \(size); there can be more, never fewer"
+                )
             }
             if !request.read_only {
                 errno = posix_fallocate(file, 0, size)

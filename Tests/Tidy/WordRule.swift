@@ -4,6 +4,7 @@
 enum WordRule {
     /// The types that may be `@unchecked Sendable`, and why each is.
     static let uncheckedSendable: [String: String] = [
+        "ChunkSupply": "counts by POSIX semaphores, behind pointers that the compiler takes for unsafe to share",
         "EngineGate": "guards the engine that loops share by a pthread mutex, which the compiler cannot see",
         "GreedyStream": "a double of the server's tests: once handed over, only the loop's thread touches it",
         "LogBuffer": "has one owner at a time: the loop fills it and hands it over whole",
