@@ -15,7 +15,8 @@ import Testing
         #expect(
             files == [
                 ".gitignore", "Package.swift", "README.md", "Sources/MyStoreStorage/MyStoreStorage.swift",
-                "Sources/MyStoreStorage/Record.swift", "Sources/trellisd-my-store/Main.swift",
+                "Sources/MyStoreStorage/Record.swift", "Sources/MyStoreStorage/Turn.swift",
+                "Sources/trellisd-my-store/Main.swift",
                 "Tests/MyStoreStorageTests/MyStoreStorageTests.swift",
             ])
         for file in files {

@@ -18,6 +18,7 @@ struct StorageTemplate {
             ("Package.swift", Self.package),
             ("Sources/\(type)/\(type).swift", Self.store),
             ("Sources/\(type)/Record.swift", Self.record),
+            ("Sources/\(type)/Turn.swift", Self.turn),
             ("Sources/trellisd-\(name)/Main.swift", Self.main),
             ("Tests/\(type)Tests/\(type)Tests.swift", Self.tests),
             ("README.md", Self.readme),
@@ -95,9 +96,13 @@ struct StorageTemplate {
             private let directory: String
             private let path: String
             private let files: any FileSystem
+            private var host: StorageHost?
+            private var access = StorageAccess.readOnly
             private var file: (any File)?
-            /// Where the next record goes.
-            private var end: UInt64 = 0
+            /// What the file begins with. Change the number when you change what follows: another format is refused then.
+            private static let mark = Array("__NAME__ 1\n".utf8)
+            /// Where the next turn goes.
+            private var end = UInt64(mark.count)
             /// The records of this turn.
             private var turn: [UInt8] = []
 
@@ -109,6 +114,7 @@ struct StorageTemplate {
             }
 
             public func open(_ access: StorageAccess, host: StorageHost) throws(StorageError) {
+                (self.access, self.host) = (access, host)
                 var isOurs = true
                 do throws(FileError) {
                     if access == .readOnly {
@@ -122,6 +128,10 @@ struct StorageTemplate {
                     let file = try files.open(path, isNew ? .create : .update)
                     self.file = file
                     isOurs = try file.lock()
+                    if isOurs, try file.size() <= Self.mark.count {
+                        try write(Self.mark, at: 0)
+                        try file.sync()
+                    }
                     // Also where it isn't new: who made it may have been ended before this line.
                     try files.syncFolder(directory)
                 } catch {
@@ -137,15 +147,14 @@ struct StorageTemplate {
             }
 
             public func recover(_ deliver: (StoredJob, StorageNote) -> Void) throws(StorageError) -> JobID {
-                guard let file else { return JobID(0) }
+                var rest = try content().dropFirst(Self.mark.count)
                 var jobs: [UInt64: Record] = [:]
                 var highest: UInt64 = 0
-                do throws(FileError) {
-                    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(try file.size()), alignment: 1)
-                    defer { buffer.deallocate() }
-                    let count = try file.readAll(at: 0, into: buffer)
-                    var rest = Array(buffer[..<count])[...]
-                    while let record = Record(from: &rest) {
+                while var records = Turn.records(of: rest) {
+                    while !records.isEmpty {
+                        guard let record = Record(from: &records) else {
+                            throw .corrupt("\(path): the turn at byte \(end) is of another version")
+                        }
                         highest = max(highest, record.id)
                         switch record.kind {
                         case .put, .move: jobs[record.id] = record
@@ -153,18 +162,50 @@ struct StorageTemplate {
                         case .delete: jobs[record.id] = nil
                         }
                     }
+                    rest = rest[records.endIndex...]
                     end = UInt64(rest.startIndex)
-                    // A turn that was being written when the process ended: nobody was told that it is there. What follows
-                    // must not be taken for the end of what comes now.
-                    if !rest.isEmpty {
-                        try file.resize(to: end)
-                        try file.sync()
-                    }
+                }
+                try drop(rest)
+                for record in jobs.values { record.lend { deliver($0, StorageNote()) } }
+                return JobID(highest)
+            }
+
+            private func content() throws(StorageError) -> [UInt8] {
+                guard let file else { return [] }
+                let content: [UInt8]
+                do throws(FileError) {
+                    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(try file.size()), alignment: 1)
+                    defer { buffer.deallocate() }
+                    content = Array(buffer[..<(try file.readAll(at: 0, into: buffer))])
                 } catch {
                     throw .fatal("\(error)")
                 }
-                for record in jobs.values { record.lend { deliver($0, StorageNote()) } }
-                return JobID(highest)
+                // A server that ended in its first `open` may have left a part of the mark; nothing is behind it then.
+                guard content.count <= Self.mark.count || content.starts(with: Self.mark) else {
+                    throw .corrupt("\(path) isn't a file of storage.__NAME__ in the format of this version")
+                }
+                return content
+            }
+
+            /// Looks at what follows the last whole turn, and cuts it off.
+            ///
+            /// A turn is written when the one before it is safe. So the last one may be half written, and nobody was told that it
+            /// is there; but with a whole turn behind it, it was whole once, and jobs would be lost in silence.
+            private func drop(_ rest: ArraySlice<UInt8>) throws(StorageError) {
+                guard let file, !rest.isEmpty else { return }
+                if Turn.isAny(in: rest) {
+                    throw .corrupt("\(path) is damaged at byte \(end), and whole turns follow; restore it from a copy")
+                }
+                host?.report(.warning, "\(path): the last turn, at byte \(end), was written in part only, and is left out")
+                // A tool that only reads changes nothing.
+                guard access == .readWrite else { return }
+                do throws(FileError) {
+                    // What is left of it must not be taken for the end of what comes now.
+                    try file.resize(to: end)
+                    try file.sync()
+                } catch {
+                    throw .fatal("\(error)")
+                }
             }
 
             // Left to you: a full disk. Say false while a put would take room that changes of the live jobs need.
@@ -179,19 +220,25 @@ struct StorageTemplate {
             // Left to you: speed. The server waits for the disk here; a thread could write, and a ticket tell how far it is.
             public func commit() throws(StorageError) -> Commit {
                 guard let file, !turn.isEmpty else { return .durable }
+                let whole = Turn.encode(turn, at: end)
                 // Whatever becomes of it: what failed once is never tried again.
-                defer { turn = [] }
+                turn = []
                 do throws(FileError) {
-                    let write = turn.withUnsafeBytes { bytes in
-                        Result { () throws(FileError) in try file.writeAll(bytes, at: end) }
-                    }
-                    try write.get()
+                    try write(whole, at: end)
                     try file.sync()
                 } catch {
                     throw .fatal("\(error)")
                 }
-                end += UInt64(turn.count)
+                end += UInt64(whole.count)
                 return .durable
+            }
+
+            private func write(_ bytes: [UInt8], at place: UInt64) throws(FileError) {
+                guard let file else { return }
+                let written = bytes.withUnsafeBytes { bytes in
+                    Result { () throws(FileError) in try file.writeAll(bytes, at: place) }
+                }
+                try written.get()
             }
 
             public func completed() -> Ticket { Ticket(0) }
@@ -213,120 +260,10 @@ struct StorageTemplate {
 
         """#
 
-    private static let record = #"""
-        import TrellisCore
-        import TrellisFiles
-
-        /// One change as it lies in the file: length, checksum, numbers, tube, body.
-        struct Record {
-            enum Kind: UInt8 {
-                case put = 1
-                case update = 2
-                case delete = 3
-                case move = 4
-            }
-
-            let kind: Kind
-            let id: UInt64
-            /// All numbers of the job in one order, the same for reading and writing.
-            private var numbers: [UInt64]
-            private let tube: [UInt8]
-            private let body: [UInt8]
-
-            private static let count = 13
-
-            init(_ change: Change) {
-                let job: StoredJob
-                switch change {
-                case .put(let put): (kind, job) = (.put, put)
-                case .update(let update): (kind, job) = (.update, update)
-                case .delete(let delete): (kind, job) = (.delete, delete)
-                case .move(let move, _): (kind, job) = (.move, move)
-                }
-                id = job.id.rawValue
-                let counters = job.counters
-                numbers = [
-                    UInt64(job.state.rawValue), UInt64(job.priority), UInt64(job.delay), UInt64(job.ttr),
-                    UInt64(bitPattern: job.createdAt), UInt64(bitPattern: job.deadline), job.sequence,
-                    UInt64(counters.reserves), UInt64(counters.timeouts), UInt64(counters.releases),
-                    UInt64(counters.buries), UInt64(counters.kicks), UInt64(counters.failures),
-                ]
-                tube = Array(job.tube.bytes)
-                body = Array(job.body)
-            }
-
-            /// Takes the state of a later record; tube and body stay.
-            mutating func update(by later: Record) { numbers = later.numbers }
-
-            /// Shows the record as a job.
-            func lend(_ use: (StoredJob) -> Void) {
-                func number(_ index: Int) -> UInt32 { UInt32(truncatingIfNeeded: numbers[index]) }
-                var counters = JobCounters()
-                (counters.reserves, counters.timeouts, counters.releases) = (number(7), number(8), number(9))
-                (counters.buries, counters.kicks) = (number(10), number(11))
-                counters.failures = UInt8(clamping: number(12))
-                tube.withUnsafeBytes { tube in
-                    body.withUnsafeBytes { body in
-                        use(
-                            StoredJob(
-                                id: JobID(id), tube: BorrowedName(tube),
-                                state: StoredJob.State(rawValue: UInt8(truncatingIfNeeded: numbers[0])) ?? .ready,
-                                priority: number(1), delay: number(2), ttr: number(3),
-                                createdAt: Int64(bitPattern: numbers[4]), deadline: Int64(bitPattern: numbers[5]),
-                                sequence: numbers[6], counters: counters, body: body))
-                    }
-                }
-            }
-
-            var encoded: [UInt8] {
-                var content = [kind.rawValue] + bytes(id)
-                for number in numbers { content += bytes(number) }
-                content += [UInt8(tube.count)] + tube + body
-                let sum = content.withUnsafeBytes { Checksum.crc32c($0) }
-                return bytes(UInt32(content.count)) + bytes(sum) + content
-            }
-
-            /// Takes the first record off some bytes; nil, and nothing taken, where none is whole.
-            init?(from bytes: inout ArraySlice<UInt8>) {
-                var rest = bytes
-                guard let length: UInt32 = take(&rest), let sum: UInt32 = take(&rest), length <= rest.count,
-                    rest.prefix(Int(length)).withUnsafeBytes({ Checksum.crc32c($0) }) == sum
-                else { return nil }
-                var content = rest.prefix(Int(length))
-                guard let kind = content.popFirst().flatMap({ Kind(rawValue: $0) }), let id: UInt64 = take(&content) else {
-                    return nil
-                }
-                self.kind = kind
-                self.id = id
-                numbers = []
-                for _ in 0..<Self.count {
-                    guard let number: UInt64 = take(&content) else { return nil }
-                    numbers.append(number)
-                }
-                guard let tubeBytes = content.popFirst(), tubeBytes <= content.count else { return nil }
-                tube = Array(content.prefix(Int(tubeBytes)))
-                body = Array(content.dropFirst(Int(tubeBytes)))
-                bytes = rest.dropFirst(Int(length))
-            }
-        }
-
-        private func bytes<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
-            withUnsafeBytes(of: number.littleEndian) { Array($0) }
-        }
-
-        /// Takes a number off the front.
-        private func take<Number: FixedWidthInteger>(_ bytes: inout ArraySlice<UInt8>) -> Number? {
-            let size = MemoryLayout<Number>.size
-            guard bytes.count >= size else { return nil }
-            defer { bytes = bytes.dropFirst(size) }
-            return bytes.prefix(size).withUnsafeBytes { Number(littleEndian: $0.loadUnaligned(as: Number.self)) }
-        }
-
-        """#
-
     private static let tests = #"""
         import Foundation
         import Testing
+        import TrellisCore
         import TrellisFiles
         import TrellisTestKit
         import __TYPE__
@@ -350,6 +287,84 @@ struct StorageTemplate {
                 try FaultyFilesTest { __TYPE__(directory: "/jobs", files: $0) }.run([.powerLoss, .failingCalls])
             }
 
+            /// Job 1, 2, 3, each in a turn of its own.
+            private func threeTurns(
+                _ files: FaultyFileSystem = FaultyFileSystem()
+            ) throws -> (files: FaultyFileSystem, ends: [Int]) {
+                let store = __TYPE__(directory: "/jobs", files: files)
+                try store.open(.readWrite, host: StorageHost(wake: {}))
+                _ = try store.recover { _, _ in }
+                var ends: [Int] = []
+                for id in 1...3 as ClosedRange<UInt64> {
+                    let bytes = Array("job \(id)".utf8)
+                    bytes.withUnsafeBytes { bytes in
+                        var note = StorageNote()
+                        let job = StoredJob(
+                            id: JobID(id), tube: BorrowedName(bytes), state: .ready, priority: 0, delay: 0, ttr: 1, createdAt: 0,
+                            deadline: 0, sequence: id, counters: JobCounters(), body: bytes)
+                        store.append(.put(job), note: &note)
+                    }
+                    _ = try store.commit()
+                    ends.append(files.contents(of: file)?.count ?? 0)
+                }
+                try store.close()
+                return (files, ends)
+            }
+
+            private let file = "/jobs/jobs.log"
+
+            /// The ids that a store gives.
+            private func ids(_ files: FaultyFileSystem, _ access: StorageAccess) throws -> [UInt64] {
+                let store = __TYPE__(directory: "/jobs", files: files)
+                defer { try? store.close() }
+                try store.open(access, host: StorageHost(wake: {}))
+                var ids: [UInt64] = []
+                _ = try store.recover { job, _ in ids.append(job.id.rawValue) }
+                return ids.sorted()
+            }
+
+            @Test func aTornEndIsLeftOut() throws {
+                let (files, ends) = try threeTurns()
+                let whole = try #require(files.contents(of: file))
+                for length in ends[1]..<ends[2] {
+                    files.setContents(file, Array(whole[..<length]))
+                    #expect(try ids(files, .readOnly) == [1, 2] && files.contents(of: file)?.count == length)
+                    #expect(try ids(files, .readWrite) == [1, 2] && files.contents(of: file)?.count == ends[1])
+                }
+            }
+
+            @Test func aStartThatWasCutShortIsBegunAgain() throws {
+                let (files, ends) = try threeTurns()
+                let whole = try #require(files.contents(of: file))
+                for length in 0..<ends[0] {
+                    files.setContents(file, Array(whole[..<length]))
+                    #expect(try threeTurns(files).ends == ends && ids(files, .readOnly) == [1, 2, 3])
+                }
+            }
+
+            @Test func aFileOfAnotherFormatIsRefused() throws {
+                let (files, _) = try threeTurns()
+                files.setContents(file, Array("something else, and dear to its owner".utf8))
+                for access in [StorageAccess.readOnly, .readWrite] {
+                    #expect(throws: StorageError.self) { _ = try ids(files, access) }
+                }
+                #expect(files.contents(of: file)?.count == 37)
+            }
+
+            @Test func damageBeforeTheEndIsRefused() throws {
+                let (files, ends) = try threeTurns()
+                let whole = try #require(files.contents(of: file))
+                for place in 0..<ends[1] {
+                    files.corrupt(file, at: UInt64(place), xor: 0x10)
+                    for access in [StorageAccess.readOnly, .readWrite] {
+                        var isRefused = false
+                        do { _ = try ids(files, access) } catch StorageError.corrupt { isRefused = true }
+                        #expect(isRefused, "byte \(place) is another")
+                    }
+                    files.setContents(file, whole)
+                }
+            }
+
             @Test(.disabled("left to you: admit, and compaction"))
             func aFullDiskRefusesPutsAndNothingElse() throws {
                 try FaultyFilesTest { __TYPE__(directory: "/jobs", files: $0) }.run([.fullDisk])
@@ -367,12 +382,14 @@ struct StorageTemplate {
         |---|---|
         | jobs, states, counters, the highest id outlive a restart | done, and tested by `swift test` |
         | a power failure or a failing call costs nothing that was acknowledged | done, and tested by `swift test` |
+        | a torn end is left out; damage before it, and a file of another format, are refused | done, and tested by `swift test` |
         | a full disk refuses puts and nothing else | left to you: `admit` |
         | the file shrinks again | left to you: `maintain` |
         | the server goes on while the disk syncs | left to you: `commit` answers `.pending`, `completed`, `isCongested`, `host.wake` |
-        | `stats` tells how much is stored | left to you: `statistics` |
+        | `stats` tells how much is stored | left to you: `statistics`; where its `segmentBytes` is 0, the bytes aren't shown |
 
-        Take away the `.disabled` from the last test when you come to it. The rest is tested by the server itself:
+        Take away the `.disabled` from the last test when you come to it. With compaction, make a file in the tests so small that
+        it comes to that in them: break it once, and see a test fail. The rest is tested by the server itself:
 
             swift build
             .build/debug/trellisd-__NAME__ plugins test storage __NAME__
@@ -380,6 +397,9 @@ struct StorageTemplate {
         And to use it:
 
             .build/debug/trellisd-__NAME__ --config trellis.yaml     # storage: {use: __NAME__, directory: data}
+
+        That program does all that `trellisd` does (`check`, `storage dump`, `plugins show __NAME__`); a plain `trellisd` doesn't
+        know this store.
 
         The guide is `docs/plugins/storage.md` of Trellis.
 
