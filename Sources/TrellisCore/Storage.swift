@@ -161,7 +161,7 @@ public enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// The numbers of a store that `stats` shows.
 ///
-/// All 0 for a store without segments.
+/// All 0 for a store without segments. The last three are shown only where `segmentBytes` isn't 0.
 public struct StorageStatistics: Hashable, Sendable {
     /// The number of the oldest segment that is still needed.
     public var oldestSegment: UInt64 = 0

@@ -37,4 +37,9 @@ import Testing
         let outcome = try Outcome([trellisd, "new-plugin"] + arguments)
         #expect(outcome.status == 64 && !outcome.output.isEmpty)
     }
+
+    @Test func aFolderThatIsNoCheckoutIsNamed() throws {
+        let outcome = try Outcome([trellisd, "new-plugin", "storage", "mine", "--trellis", "/usr"])
+        #expect(outcome.status == 64 && outcome.output == "trellisd: --trellis: /usr isn't a checkout of Trellis\n")
+    }
 }

@@ -56,6 +56,17 @@ import Testing
         #expect(outcome.output.contains("the disk is a tmpfs of 32 MiB") || outcome.output.contains("RLIMIT_FSIZE"))
     }
 
+    @Test func whereAnUnknownPluginMayBeIsTold() throws {
+        let outcome = try Outcome([trellisd, "plugins", "test", "storage", "elsewhere"])
+        #expect(outcome.status == 64)
+        #expect(
+            outcome.output.hasSuffix(
+                """
+                trellisd: a plugin that is compiled in is tested by the program that has it; a loaded one is named by its file
+
+                """), "\(outcome.output)")
+    }
+
     @Test func aCrashOfThePluginIsAFailureOfTheRule() throws {
         let (outcome, broken) = try test(faulty, "--options", "fault=crashes")
         #expect(broken == ["a deleted job doesn't come back"] && outcome.status == 1)

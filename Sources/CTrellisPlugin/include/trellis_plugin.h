@@ -242,7 +242,7 @@ struct trellis_statistics {
     /// Records copied by compaction, and records written, since `open`.
     uint64_t records_migrated;
     uint64_t records_written;
-    /// The size of a segment.
+    /// The size of a segment. Where it is 0, `stats` leaves out what follows.
     uint64_t segment_bytes;
     /// What the store takes on the disk, without room kept ready, and what of it the live jobs need.
     uint64_t log_bytes;

@@ -40,7 +40,9 @@ struct NewPlugin: ParsableCommand {
         }
         let checkout = try trellis.map { URL(filePath: $0).standardizedFileURL } ?? Self.ownCheckout()
         guard let checkout, Self.isCheckout(checkout) else {
-            complain("say by --trellis where a checkout of Trellis is")
+            complain(
+                checkout.map { "--trellis: \($0.path) isn't a checkout of Trellis" }
+                    ?? "say by --trellis where a checkout of Trellis is")
             throw ExitCode(ExitStatus.usage)
         }
         let template = StorageTemplate(name: name, checkout: checkout.path)

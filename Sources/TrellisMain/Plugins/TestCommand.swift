@@ -123,7 +123,14 @@ struct PluginSubject {
             if candidates.count > 1 { complain("\(plugin) has \(candidates.count) such plugins; the first is tested") }
             descriptor = first.descriptor
         } else {
-            descriptor = try find(plugin, in: plugins.filter { $0.descriptor.kind == kind }).descriptor
+            do {
+                descriptor = try find(plugin, in: plugins.filter { $0.descriptor.kind == kind }).descriptor
+            } catch {
+                complain(
+                    "a plugin that is compiled in is tested by the program that has it; a loaded one is named by its file"
+                )
+                throw error
+            }
         }
         self.plugins = plugins
         pairs = try options.map { option in

@@ -10,6 +10,9 @@ import TrellisFiles
 ///     try FaultyFilesTest { files in MyStorage(directory: "/jobs", files: files) }.run()
 ///
 /// A call is found by its number, so the store must make the same calls each time: without threads of its own.
+///
+/// A life is 60 turns, and ends early at a put that the store doesn't admit. So give the store sizes at which it compacts in that
+/// time, and admits every put: what it doesn't come to isn't tested.
 public struct FaultyFilesTest {
     private let seeds: UInt64
     private let stride: Int
@@ -20,7 +23,7 @@ public struct FaultyFilesTest {
     /// - Parameters:
     ///   - seeds: How many random lives are tried; each takes as many runs as it makes calls.
     ///   - stride: How many calls lie between two that are tried.
-    ///   - capacity: What the disk holds in the test of a full one.
+    ///   - capacity: What the disk holds in the test of a full one; what a store makes at the start has to fit.
     ///   - makeStore: Makes a store that keeps its jobs on those files, always at the same place.
     public init(
         seeds: UInt64 = 2, stride: Int = 3, capacity: UInt64 = 600 << 10,
