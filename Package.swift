@@ -125,7 +125,8 @@ let package = Package(
                 "UnixTransport", logging,
             ]),
         tests(
-            "LoadingTests", ["LiveServer", "TrellisCore", "TrellisServer", "TrellisTestKit", "trellisd"],
+            "LoadingTests",
+            ["LiveServer", "PriorityScheduler", "TrellisCore", "TrellisServer", "TrellisTestKit", "trellisd"],
             exclude: ["Plugins"]),
         tests("Tidy", []),
         tests(

@@ -2,6 +2,7 @@
 
 import Foundation
 import LiveServer
+import PriorityScheduler
 import Testing
 import TrellisCore
 import TrellisServer
@@ -127,7 +128,7 @@ import TrellisTestKit
         try SchedulerConformance {
             let scheduler = plugin.make(Options(defaultsOf: plugin.descriptor.options))
             do throws(SchedulerError) {
-                try (scheduler as? any CheckedScheduler)?.open(standIn: scheduler) { Issue.record("\($0)") }
+                try (scheduler as? any CheckedScheduler)?.open(standIn: PriorityScheduler()) { Issue.record("\($0)") }
             } catch {
                 Issue.record("\(error)")
             }
