@@ -14,6 +14,9 @@ public final class MemoryStorage: Storage {
             summary: "Keeps jobs in memory only: they are gone when the server stops.", options: [])
     ) { _ in MemoryStorage() }
 
+    /// False: all is gone when the server stops.
+    public var keepsJobs: Bool { false }
+
     /// Does nothing: there is nothing to open.
     public func open(_ access: StorageAccess, host: StorageHost) {}
 

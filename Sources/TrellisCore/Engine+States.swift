@@ -25,7 +25,8 @@ extension Engine {
             totals.urgent += 1
         }
         if tube.pointee.hasTTL { enterExpiries(slot) }
-        scheduler.ready(readyJob(slot))
+        let ready = readyJob(slot)
+        scheduler.ready(ready)
     }
 
     /// From ready: to no state.
@@ -106,7 +107,8 @@ extension Engine {
     /// From ready, as the scheduler's pick for the worker's watch list: to the worker, who is answered.
     mutating func give(_ slot: UInt32, to client: UInt32, for watched: WatchSet) {
         precondition(jobs[slot].pointee.state == .ready, "the scheduler picked a job that isn't ready")
-        scheduler.reserved(readyJob(slot), for: watched)
+        let reserved = readyJob(slot)
+        scheduler.reserved(reserved, for: watched)
         countOutReady(slot)
         startReservation(slot, client, takesToken: true)
     }
@@ -147,8 +149,9 @@ extension Engine {
         let tube = tubes[job.pointee.tube.index]
         tube.pointee.reserved -= 1
         totals.reserved -= 1
-        scheduler.finished(
-            readyJob(slot), outcome, serviceNanoseconds: serviceNanoseconds(entry, ttr: job.pointee.ttr))
+        let finished = readyJob(slot)
+        let nanoseconds = serviceNanoseconds(entry, ttr: job.pointee.ttr)
+        scheduler.finished(finished, outcome, serviceNanoseconds: nanoseconds)
         return tube.pointee.holds.isEmpty ? false : freeSlot(of: job.pointee.tube.index)
     }
 

@@ -106,6 +106,7 @@ extension Engine {
         let job = jobs[slot]
         sequence += 1
         job.pointee.sequence = sequence
+        guard isLogged else { return }
         storage.append(.put(stored(slot, withBody: true)), note: &job.pointee.note)
     }
 
@@ -115,6 +116,7 @@ extension Engine {
         sequence += 1
         job.pointee.sequence = sequence
         job.pointee.status.hasUnloggedCounters = false
+        guard isLogged else { return }
         let former = BorrowedName(UnsafeRawBufferPointer(tubes[tube].pointee.name))
         storage.append(.move(stored(slot, withBody: true), from: former), note: &job.pointee.note)
     }
@@ -124,6 +126,7 @@ extension Engine {
         sequence += 1
         job.pointee.sequence = sequence
         job.pointee.status.hasUnloggedCounters = false
+        guard isLogged else { return }
         storage.append(.update(stored(slot)), note: &job.pointee.note)
     }
 
@@ -133,6 +136,7 @@ extension Engine {
         sequence += 1
         job.pointee.sequence = sequence
         job.pointee.state = .incoming
+        guard isLogged else { return }
         storage.append(.delete(stored(slot)), note: &job.pointee.note)
     }
 
@@ -140,6 +144,7 @@ extension Engine {
     ///
     /// `committing` is called after every thousand.
     public mutating func logCounters(_ committing: () throws(StorageError) -> Void) throws(StorageError) {
+        guard isLogged else { return }
         var changed: [UInt32] = []
         index.forEachSlot { slot in
             if jobs[slot].pointee.status.hasUnloggedCounters { changed.append(slot) }

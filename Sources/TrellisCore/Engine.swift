@@ -19,6 +19,8 @@ public struct Engine: ~Copyable {
     var limits: EngineLimits
     let identity: ServerIdentity
     let storage: any Storage
+    /// Whether the store is told of changes.
+    let isLogged: Bool
     let scheduler: any Scheduler
     /// Whether the answers of the scheduler are checked.
     var isSchedulerChecked: Bool
@@ -86,6 +88,7 @@ public struct Engine: ~Copyable {
         self.tubeRules = tubeRules
         self.identity = identity
         self.storage = storage
+        isLogged = storage.keepsJobs
         self.scheduler = scheduler
         isSchedulerChecked = scheduler is any CheckedScheduler
         self.processorTime = processorTime

@@ -23,7 +23,7 @@ struct SessionRecord {
     var laterWaiter = none
 
     /// The jobs it has reserved, the one whose time to run is over first at the top.
-    var reservations = QuaternaryHeap<DeadlineEntry>()
+    var reservations = DeadlineQueue()
     /// Where the connection is in the timer heap.
     var timerPlace = none
 
@@ -112,7 +112,7 @@ extension Engine {
         let count = session.pointee.reservations.count
         var slots: [UInt32] = []
         slots.reserveCapacity(count)
-        for place in 0..<UInt32(count) { slots.append(session.pointee.reservations[place].slot) }
+        session.pointee.reservations.forEach { slots.append($0.slot) }
         if count > 1 && count <= Self.jobsInOrderAtMost {
             slots.sort { jobs[$0].pointee.sequence > jobs[$1].pointee.sequence }
         }

@@ -38,7 +38,7 @@ struct TubeRecord {
     /// How long after its put a ready job stays, in nanoseconds; `max` without an end.
     var ttl = Int64.max
     /// Where that has an end: ready jobs by the time of their put, which stands for a deadline here.
-    var expiries = QuaternaryHeap<DeadlineEntry>()
+    var expiries = DeadlineQueue()
     /// The most jobs that puts may bring it to.
     var maxJobs = UInt32.max
     /// The largest body of a put, in bytes, where the server's limit isn't below.
@@ -57,7 +57,7 @@ struct TubeRecord {
     var pausedUntil = Instant.never
 
     /// Delayed jobs, the soonest first.
-    var delays = QuaternaryHeap<DeadlineEntry>()
+    var delays = DeadlineQueue()
     /// Buried jobs, the one buried first at the head.
     var firstBuried = none
     var lastBuried = none
