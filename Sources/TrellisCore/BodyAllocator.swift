@@ -5,8 +5,9 @@ import Glibc
 /// Gives out the memory of bodies and takes it back.
 ///
 /// Small bodies come from chunks of 256 KiB that hold blocks of one size each; a chunk whose last block is given back
-/// returns to the system, so a queue that has drained keeps nothing. Blocks step by 8 bytes up to 256 and by a quarter
-/// of a power of two up to 64 KiB. Larger bodies are the matter of `LargeMemory`.
+/// returns to the system, so a queue that has drained keeps nothing. Blocks step by 8 bytes up to bodies of 256 bytes and
+/// by a quarter of a power of two up to ones of 64 KiB; a body of a power of two fills its block. Larger bodies are the
+/// matter of `LargeMemory`.
 ///
 /// Cost: a few instructions for small bodies; no call of the system but for a new chunk.
 public struct BodyAllocator: ~Copyable {
@@ -32,8 +33,9 @@ public struct BodyAllocator: ~Copyable {
     private static let chunkBytes = 256 << 10
     private static let firstBlock = 64
     /// The largest block taken from a chunk, in bytes, header included.
-    static let largestBlock = 64 << 10
-    private static let classCount = 64
+    static let largestBlock = 64 << 10 + Body.headerBytes
+    private static let classCount = sizeClass(of: largestBlock) + 1
+    private static let smallClassCount = (256 + Body.headerBytes) / 8
     private static let spareLimit = 4
     /// Chunks of blocks from this size on get their memory at once.
     private static let populatedBlock = 8 << 10
@@ -151,17 +153,24 @@ public struct BodyAllocator: ~Copyable {
     // MARK: Blocks
 
     static func sizeClass(of total: Int) -> Int {
-        if total <= 256 { return (total + 7) / 8 - 1 }
+        let rounded = total - Body.headerBytes - 1
+        if rounded < 256 { return (total + 7) / 8 - 1 }
         // Four classes for each doubling above 256: the two bits after the leading one choose among them.
-        let rounded = total - 1
         let exponent = Int.bitWidth - 1 - rounded.leadingZeroBitCount
-        return 32 + (exponent - 8) * 4 + ((rounded >> (exponent - 2)) & 3)
+        return smallClassCount + (exponent - 8) * 4 + ((rounded >> (exponent - 2)) & 3)
     }
 
     static func blockBytes(ofClass sizeClass: Int) -> Int {
-        if sizeClass < 32 { return (sizeClass + 1) * 8 }
-        let (doubling, quarter) = (sizeClass - 32).quotientAndRemainder(dividingBy: 4)
-        return (256 << doubling) + (quarter + 1) * (64 << doubling)
+        if sizeClass < smallClassCount { return (sizeClass + 1) * 8 }
+        let (doubling, quarter) = (sizeClass - smallClassCount).quotientAndRemainder(dividingBy: 4)
+        return Body.headerBytes + (256 << doubling) + (quarter + 1) * (64 << doubling)
+    }
+
+    /// How much of a chunk its blocks and the header take, in bytes: where a block doesn't fit any more nothing is ever
+    /// touched.
+    private static func usedBytes(ofChunksOf sizeClass: Int) -> Int {
+        let block = blockBytes(ofClass: sizeClass)
+        return firstBlock + (chunkBytes - firstBlock) / block * block
     }
 
     private mutating func block(ofClass sizeClass: Int) -> UnsafeMutableRawPointer? {
@@ -199,7 +208,7 @@ public struct BodyAllocator: ~Copyable {
             // A chunk of large blocks is full after a few bodies: its pages come at once, for half of what they cost one
             // by one.
             if fillsChunks || Self.blockBytes(ofClass: sizeClass) >= Self.populatedBlock {
-                populate(mapped, Self.chunkBytes)
+                populate(mapped, Self.usedBytes(ofChunksOf: sizeClass))
             }
             chunk = mapped.bindMemory(to: ChunkHeader.self, capacity: 1)
         }

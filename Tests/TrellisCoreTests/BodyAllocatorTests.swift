@@ -34,6 +34,15 @@ struct TestGenerator {
         }
     }
 
+    @Test(arguments: 0...16)
+    func aBodyOfAPowerOfTwoFillsItsBlock(_ exponent: Int) {
+        let length = 1 << exponent
+        let footprint = BodyAllocator.footprint(ofLength: length)
+        #expect(footprint <= UInt64(length + Body.headerBytes + 7) & ~7)
+        // One that is longer by a byte has a larger block.
+        #expect(BodyAllocator.footprint(ofLength: max(length, 8) + 1) > footprint)
+    }
+
     @Test(arguments: [0, 1, 4095, 4096, 4097, 10 << 20])
     func largeMemoryGoesBackInSteps(_ more: Int) throws {
         var allocator = BodyAllocator()

@@ -3,6 +3,7 @@
 
 from ..bench import figures
 from ..experiment import Case, Experiment
+from ..system import warm_memory
 
 TWO = ["beanstalkd", "trellisd"]
 SIZES = {"64B": 64, "1KiB": 1 << 10, "32KiB": 32 << 10, "1MiB": 1 << 20}
@@ -15,6 +16,7 @@ SHAPE = ["--connections", 10, "--in-flight", 16]
 def put(size):
     def measure(bench, server):
         most = BYTES // (size + 128) // (4 if bench.quick else 1)
+        warm_memory(BYTES * 5 // 4 // (4 if bench.quick else 1))
         with bench.server(server) as running:
             return figures(bench.generate(
                 running, "--workload", "put", *SHAPE, "--size", size, "--seconds", bench.seconds, "--requests", most))
