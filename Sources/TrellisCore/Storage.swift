@@ -189,6 +189,8 @@ public enum StorageAccess: Hashable, Sendable {
     /// To serve from: the store is locked, and made if there is none.
     case readWrite
     /// To be read by a tool: nothing of it is changed or made, and only `recover` and `close` follow.
+    ///
+    /// `recover` gives the same as it would to a server. Where nothing is, it is an error or an empty store.
     case readOnly
 }
 
@@ -249,6 +251,10 @@ public protocol Storage: AnyObject {
     var keepsJobs: Bool { get }
 
     /// Takes hold of what is stored: locks, opens, checks.
+    ///
+    /// From here until `close`, another `open` of the same place to serve from, in this process or another, is refused as
+    /// locked or waits until the place is free; the first store isn't touched by it. One to read is refused so, too, or
+    /// gives all that was committed. A store that keeps nothing needs no lock.
     ///
     /// Waits here for anything outside (a lease, another machine), and asks `host.shouldStop` meanwhile.
     func open(_ access: StorageAccess, host: StorageHost) throws(StorageError)

@@ -30,7 +30,19 @@ final class Place: Sendable {
         var jobs: [Kept] = []
         var highest: UInt64 = 0
         var admissions = 0
-        var appended = 0
+        var updates = 0
+        /// Whether somebody has the place.
+        var isInUse = false
+        /// Whether a server ever had it.
+        var isMade = false
+
+        /// Takes hold of the place, unless somebody has it.
+        mutating func take() -> Bool {
+            guard !isInUse else { return false }
+            isInUse = true
+            isMade = true
+            return true
+        }
     }
 
     let contents = Mutex(Contents())
@@ -38,21 +50,74 @@ final class Place: Sendable {
 
 /// A correct store that keeps jobs in a `Place`, at once or by a thread of its own; or one with one flaw.
 final class KeepingStorage: Storage {
-    enum Flaw: String, CaseIterable {
-        case inventsAJob = "a new place is empty"
-        case dropsLargeBodies = "a job comes back whole"
-        case cutsNumbers = "every state and extreme number comes back"
-        case updatesLoseTheBody = "an update changes what it may, and not the body"
-        case movesKeepTheTube = "a moved job is in its new tube, and nowhere else"
-        case deletesAreForgotten = "a deleted job doesn't come back"
-        case forgetsTheHighestID = "the highest id outlives all jobs"
-        case losesItsNotes = "what came back can be changed, deleted and added to"
-        case admissionsUseRoom = "admit changes nothing, and true is a promise"
-        case completesWhatIsToCome = "every turn is closed, and tickets ascend to completion"
-        case neverWakes = "wake is called when a ticket completes"
-        case closesInAHurry = "close may come twice, early, and makes safe what is pending"
-        case countsSegmentsBackwards = "questions can be asked at any time"
-        case losesTheHundredthChange = "a random life with restarts"
+    enum Flaw: CaseIterable {
+        case inventsAJob
+        case dropsLargeBodies
+        case cutsNumbers
+        case updatesLoseTheBody
+        case movesKeepTheTube
+        case deletesAreForgotten
+        case forgetsTheHighestID
+        case losesItsNotes
+        case admissionsUseRoom
+        case completesWhatIsToCome
+        case neverWakes
+        case closesInAHurry
+        case countsSegmentsBackwards
+        case sharesThePlace
+        case locksWhenItRecovers
+        case refusesAsFatal
+        case refusalFreesThePlace
+        case readingFreesThePlace
+        case readingGivesNothing
+        case readingForgetsTheHighestID
+        case readingDropsAJob
+        case readingMakesThePlace
+        case readingKeepsThePlace
+        case readingBesideAServerFails
+        case readingBesideAServerGivesNothing
+        case losesTheFortiethUpdate
+
+        /// The rule that it breaks.
+        var rule: String {
+            switch self {
+            case .inventsAJob: "a new place is empty"
+            case .dropsLargeBodies: "a job comes back whole"
+            case .cutsNumbers: "every state and extreme number comes back"
+            case .updatesLoseTheBody: "an update changes what it may, and not the body"
+            case .movesKeepTheTube: "a moved job is in its new tube, and nowhere else"
+            case .deletesAreForgotten: "a deleted job doesn't come back"
+            case .forgetsTheHighestID: "the highest id outlives all jobs"
+            case .losesItsNotes: "what came back can be changed, deleted and added to"
+            case .admissionsUseRoom: "admit changes nothing, and true is a promise"
+            case .completesWhatIsToCome: "every turn is closed, and tickets ascend to completion"
+            case .neverWakes: "wake is called when a ticket completes"
+            case .closesInAHurry: "close may come twice, early, and makes safe what is pending"
+            case .countsSegmentsBackwards: "questions can be asked at any time"
+            case .sharesThePlace, .locksWhenItRecovers, .refusesAsFatal, .refusalFreesThePlace, .readingFreesThePlace:
+                Self.lockRule
+            case .readingGivesNothing, .readingForgetsTheHighestID, .readingDropsAJob, .readingMakesThePlace,
+                .readingKeepsThePlace, .readingBesideAServerFails, .readingBesideAServerGivesNothing:
+                Self.readingRule
+            case .losesTheFortiethUpdate: "a random life with restarts"
+            }
+        }
+
+        /// Whether it shows only where a place is opened twice, or read: no other rule does that.
+        var isOfAccess: Bool { rule == Self.lockRule || rule == Self.readingRule }
+
+        private static let lockRule = "a place in use is refused as locked"
+        private static let readingRule = "a read-only open gives the same, and changes nothing"
+    }
+
+    /// What a store does with a place that a server has.
+    enum Manners: CaseIterable {
+        /// Refuses whoever comes.
+        case refuses
+        /// Refuses servers, and shows what is committed to tools.
+        case letsTools
+        /// Waits for the place until it is told to stop.
+        case waits
     }
 
     private struct Progress {
@@ -73,29 +138,81 @@ final class KeepingStorage: Storage {
     private let place: Place
     private let flaw: Flaw?
     private let isDelayed: Bool
+    private let manners: Manners
     private let progress = Mutex(Progress())
     private var isOpen = false
+    private var hasThePlace = false
+    private var access = StorageAccess.readWrite
     private var turn: [Change] = []
 
-    init(_ place: Place, isDelayed: Bool = false, flaw: Flaw? = nil) {
+    init(_ place: Place, isDelayed: Bool = false, manners: Manners = .refuses, flaw: Flaw? = nil) {
         self.place = place
         self.isDelayed = isDelayed
+        self.manners = manners
         self.flaw = flaw
     }
 
-    func open(_ access: StorageAccess, host: StorageHost) {
+    func open(_ access: StorageAccess, host: StorageHost) throws(StorageError) {
+        self.access = access
         progress.withLock { $0.wake = host.wake }
+        if access == .readOnly {
+            try openToRead(host)
+        } else if flaw != .locksWhenItRecovers {
+            try take(host)
+        }
         isOpen = true
     }
 
-    func recover(_ deliver: (StoredJob, StorageNote) -> Void) -> JobID {
-        let contents = place.contents.withLock { $0 }
+    private func openToRead(_ host: StorageHost) throws(StorageError) {
+        guard place.contents.withLock({ $0.isMade }) else {
+            if flaw == .readingMakesThePlace { place.contents.withLock { $0.isMade = true } }
+            throw .fatal("nothing is there")
+        }
+        if flaw == .readingBesideAServerFails, place.contents.withLock({ $0.isInUse }) { throw .fatal("no idea why") }
+        if manners == .letsTools || flaw == .readingFreesThePlace || flaw == .readingBesideAServerGivesNothing {
+            return
+        }
+        try take(host)
+    }
+
+    /// Takes hold of the place.
+    private func take(_ host: StorageHost) throws(StorageError) {
+        while !place.contents.withLock({ $0.take() }) {
+            switch flaw {
+            case .sharesThePlace: return
+            case .refusesAsFatal where access == .readWrite: throw .fatal("the place is in use")
+            case .refusalFreesThePlace: place.contents.withLock { $0.isInUse = false }
+            default: break
+            }
+            guard manners == .waits else { throw .locked("the place is in use") }
+            if host.shouldStop() { throw .stopped }
+            usleep(1000)
+        }
+        hasThePlace = true
+    }
+
+    func recover(_ deliver: (StoredJob, StorageNote) -> Void) throws(StorageError) -> JobID {
+        if flaw == .locksWhenItRecovers, access == .readWrite { try take(StorageHost(wake: {})) }
+        let contents = access == .readOnly ? read() : place.contents.withLock { $0 }
         for kept in contents.jobs { Self.deliver(kept, deliver) }
         if flaw == .inventsAJob, contents.jobs.isEmpty {
             Self.deliver(Self.keep(id: JobID(1), body: []), deliver)
         }
         if flaw == .forgetsTheHighestID { return contents.jobs.map(\.id).max() ?? JobID(0) }
         return JobID(contents.highest)
+    }
+
+    /// What a tool is shown.
+    private func read() -> Place.Contents {
+        place.contents.withLock { contents in
+            var shown = contents
+            if flaw == .readingGivesNothing || (flaw == .readingBesideAServerGivesNothing && contents.isInUse) {
+                shown.jobs = []
+            }
+            if flaw == .readingForgetsTheHighestID { shown.highest = contents.jobs.map(\.id.rawValue).max() ?? 0 }
+            if flaw == .readingDropsAJob, !contents.jobs.isEmpty { contents.jobs.removeLast() }
+            return shown
+        }
     }
 
     func admit(bodyBytes: Int, tubeNameBytes: Int) -> Bool {
@@ -175,7 +292,16 @@ final class KeepingStorage: Storage {
             turn = []
             finish()
         }
+        letGo()
         isOpen = false
+    }
+
+    private func letGo() {
+        let isReader = isOpen && access == .readOnly
+        if flaw == .readingKeepsThePlace, isReader { hasThePlace = false }
+        if flaw == .readingFreesThePlace, isReader { hasThePlace = true }
+        if hasThePlace { place.contents.withLock { $0.isInUse = false } }
+        hasThePlace = false
     }
 
     /// What the disk takes.
@@ -190,13 +316,13 @@ final class KeepingStorage: Storage {
     private func apply(_ changes: [Change]) {
         place.contents.withLock { contents in
             for change in changes {
-                contents.appended += 1
-                if flaw == .losesTheHundredthChange, contents.appended % 100 == 0 { continue }
                 switch change {
                 case .put(let kept):
                     contents.jobs.append(kept)
                     contents.highest = max(contents.highest, kept.id.rawValue)
                 case .update(let kept):
+                    contents.updates += 1
+                    if flaw == .losesTheFortiethUpdate, contents.updates % 40 == 0 { continue }
                     for index in contents.jobs.indices where contents.jobs[index].id == kept.id {
                         contents.jobs[index].job = kept.job
                         if flaw == .updatesLoseTheBody { contents.jobs[index].body = [] }

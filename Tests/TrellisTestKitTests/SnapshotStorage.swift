@@ -20,6 +20,7 @@ final class SnapshotStorage: Storage {
     private var bodies: [UInt64: [UInt8]] = [:]
     private var highest: UInt64 = 0
     private var hasChanges = false
+    private var lockFile: (any File)?
     private static let folder = "/snapshots"
 
     init(_ files: any FileSystem, flaw: Flaw = .none) {
@@ -28,12 +29,20 @@ final class SnapshotStorage: Storage {
     }
 
     func open(_ access: StorageAccess, host: StorageHost) throws(StorageError) {
+        // A reader finds the old file or the new one, and needs no lock.
+        guard access == .readWrite else { return }
+        let isOurs: Bool
         do throws(FileError) {
             try files.makeFolder(Self.folder)
             try files.syncFolder("/")
+            let isThere = try files.list(Self.folder).contains("lock")
+            let file = try files.open(Self.folder + "/lock", isThere ? .update : .create)
+            lockFile = file
+            isOurs = try file.lock()
         } catch {
             throw .fatal("\(error)")
         }
+        guard isOurs else { throw .locked("\(Self.folder) is in use") }
     }
 
     func recover(_ deliver: (StoredJob, StorageNote) -> Void) throws(StorageError) -> JobID {
@@ -116,7 +125,14 @@ final class SnapshotStorage: Storage {
     var isCongested: Bool { false }
     func segment(of note: StorageNote) -> UInt64 { 0 }
     var statistics: StorageStatistics { StorageStatistics() }
-    func close() throws(StorageError) { _ = try commit() }
+
+    func close() throws(StorageError) {
+        defer {
+            lockFile?.close()
+            lockFile = nil
+        }
+        _ = try commit()
+    }
 
     // MARK: Bytes
 

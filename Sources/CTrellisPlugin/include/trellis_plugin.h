@@ -229,7 +229,9 @@ struct trellis_open {
     /// Every option that was given or has a default, in the order of the schema. Valid during `open` only.
     const struct trellis_value *values;
     size_t value_count;
-    /// A tool wants to read: nothing may be changed or made, and only `recover` and `close` follow.
+    /// A tool wants to read: nothing of it is changed or made, and only `recover` and `close` follow.
+    ///
+    /// `recover` gives the same as it would to a server. Where nothing is, it is an error or an empty store.
     bool read_only;
 };
 
@@ -282,6 +284,10 @@ struct trellis_storage {
 
     /// Takes hold of what is stored: locks, opens, checks; makes it where there is none. Sets `*store`. After an error
     /// nothing is left open, and `close` isn't called.
+    ///
+    /// From here until `close`, another `open` of the same place to serve from, in this process or another, is refused as
+    /// locked or waits until the place is free; the first store isn't touched by it. One to read is refused so, too, or
+    /// gives all that was committed. A store that keeps nothing needs no lock.
     int32_t (*open)(
         const struct trellis_open *request, struct trellis_store **store, char *error, size_t capacity);
 

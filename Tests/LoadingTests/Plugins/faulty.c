@@ -22,6 +22,9 @@ enum fault {
     NEVER_WAKES,
     CLOSES_IN_A_HURRY,
     COUNTS_SEGMENTS_BACKWARDS,
+    SHARES_THE_PLACE,
+    READING_SKIPS_BURIED,
+    READING_EMPTIES_THE_FILE,
     LOSES_THE_FORTIETH_UPDATE,
     DROPS_HIGH_IDS,
     ANSWERS_TOO_SOON,
@@ -38,13 +41,14 @@ enum fault {
 static const char *const fault_names[] = {
     "none", "invents-a-job", "joins-lines", "cuts-numbers", "updates-lose-the-body", "moves-keep-the-tube", "forgets-deletes",
     "forgets-the-highest-id", "loses-notes", "admissions-use-room", "completes-what-is-to-come", "never-wakes",
-    "closes-in-a-hurry", "counts-segments-backwards", "loses-the-fortieth-update", "drops-high-ids", "answers-too-soon",
-    "promises-room", "open-fails", "commit-fails", "commit-answers-nonsense", "gives-a-bad-job", "sleeps",
-    "crashes", NULL,
+    "closes-in-a-hurry", "counts-segments-backwards", "shares-the-place", "reading-skips-buried",
+    "reading-empties-the-file", "loses-the-fortieth-update", "drops-high-ids", "answers-too-soon", "promises-room",
+    "open-fails", "commit-fails", "commit-answers-nonsense", "gives-a-bad-job", "sleeps", "crashes", NULL,
 };
 
-// Only one store is open at a time.
+// Of the store that was opened last. A second one at the same time has the same fault, and is only to be refused.
 static enum fault fault;
+static bool is_reading;
 static unsigned admissions, updates, commits;
 static uint64_t newest;
 
@@ -58,7 +62,15 @@ static int32_t faulty_open(
     admissions = commits = 0;
     newest = 0;
     if (fault == OPEN_FAILS) return fail(TRELLIS_FATAL, error, capacity, "the disk isn't there");
-    return slots_open(request, store, error, capacity);
+    // Opened to write where a file is, for there is something to be spoilt.
+    struct trellis_open writing = *request;
+    writing.read_only = false;
+    bool is_spoilt = fault == READING_EMPTIES_THE_FILE && request->read_only && access(value(request, "path")->text, F_OK) == 0;
+    int32_t status = slots_open(is_spoilt ? &writing : request, store, error, capacity);
+    if (status != TRELLIS_OK) return status;
+    is_reading = request->read_only;
+    if (fault == SHARES_THE_PLACE) flock((*store)->file, LOCK_UN);
+    return TRELLIS_OK;
 }
 
 struct receiver {
@@ -71,6 +83,7 @@ static void receive(void *context, const struct trellis_job *original, uint64_t 
     struct receiver *receiver = context;
     struct trellis_job job = *original;
     if (fault == DROPS_HIGH_IDS && job.id >= 1000 && job.id < (uint64_t)1 << 62) return;
+    if (fault == READING_SKIPS_BURIED && is_reading && job.state == TRELLIS_BURIED) return;
     if (fault == CUTS_NUMBERS) job.priority &= 0x7fffffff;
     receiver->count++;
     if (job.id > receiver->highest) receiver->highest = job.id;
@@ -159,6 +172,7 @@ static uint64_t faulty_segment(struct trellis_store *store, uint64_t note) {
 
 static int32_t faulty_close(struct trellis_store *store, char *error, size_t capacity) {
     while (fault == CLOSES_IN_A_HURRY && store->write_count > 0) free(store->writes[--store->write_count].data);
+    if (fault == READING_EMPTIES_THE_FILE && is_reading && ftruncate(store->file, 0) != 0) abort();
     return slots_close(store, error, capacity);
 }
 

@@ -45,6 +45,13 @@ public enum StorageAdvice {
         "questions can be asked at any time":
             "`is_congested`, `segment` and `statistics` are asked at any time between `open` and `close`, and must agree with "
             + "each other.",
+        "a place in use is refused as locked":
+            "`open` takes a lock that lasts until `close`, before it looks at anything else: flock on a file, or fcntl with "
+            + "F_OFD_SETLK. The record locks of fcntl (F_SETLK) and lockf won't do: they don't hold against the same process, "
+            + "and are gone when it closes any descriptor of the file.",
+        "a read-only open gives the same, and changes nothing":
+            "A read-only `open` neither makes nor mends anything, and `recover` and `close` write nothing after it: leave to "
+            + "the next serving open what is to be cut, migrated or counted. Whatever lock it takes ends with `close`.",
         "a random life with restarts":
             "Each single kind of change works; some sequence of them doesn't. The seed and the turn say which.",
         ManyJobs.rule:

@@ -62,8 +62,12 @@ struct KeptJob: Hashable {
 
 /// Plays the engine to a store: keeps the calling order and the notes, and knows what the store should hold.
 final class StorageBench {
+    /// What a store gives when it is opened: its jobs, in the order in which they come, and the highest id.
+    typealias Contents = (jobs: [KeptJob], highest: UInt64)
+
     private let patience: Int
-    private let makeStore: () -> any Storage
+    /// Makes another store at the same place.
+    let makeStore: () -> any Storage
     private(set) var store: any Storage
     /// What the store should hold, by id.
     private(set) var expected: [UInt64: KeptJob] = [:]
@@ -88,8 +92,8 @@ final class StorageBench {
 
     // MARK: Life
 
-    /// Opens the store and takes what it holds, in the order in which it comes.
-    func open() throws(StorageError) -> (jobs: [KeptJob], highest: UInt64) {
+    /// Opens the store and takes what it holds.
+    func open() throws(StorageError) -> Contents {
         let wakes = wakes
         try store.open(
             .readWrite, host: StorageHost(wake: { wakes.count.add(1, ordering: .acquiringAndReleasing) }))
@@ -108,11 +112,32 @@ final class StorageBench {
     }
 
     /// Closes the store and opens it again by another object, as a server does that is started anew.
-    func reopen() throws(StorageError) -> (jobs: [KeptJob], highest: UInt64) {
+    func reopen() throws(StorageError) -> Contents {
         try close()
         newestTicket = nil
         store = makeStore()
         return try open()
+    }
+
+    /// Opens another store at the same place to read it, as a tool does, and closes that one again.
+    func read() throws(StorageError) -> Contents {
+        let reader = makeStore()
+        do throws(StorageError) {
+            try reader.open(.readOnly, host: impatientHost())
+            var jobs: [KeptJob] = []
+            let highest = try reader.recover { job, _ in jobs.append(KeptJob(job)) }
+            try reader.close()
+            return (jobs, highest.rawValue)
+        } catch {
+            try? reader.close()
+            throw error
+        }
+    }
+
+    /// The host of an open that may find the place in use: who waits there until it is free is told to stop, in time.
+    func impatientHost() -> StorageHost {
+        let end = ContinuousClock.now + .seconds(patience)
+        return StorageHost(wake: {}, shouldStop: { ContinuousClock.now >= end })
     }
 
     // MARK: Changes

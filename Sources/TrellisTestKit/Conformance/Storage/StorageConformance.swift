@@ -12,7 +12,7 @@ public import TrellisCore
 /// `ManyJobs`, `StorageCrashTest` and `FullDiskTest` check what a million jobs, SIGKILL and a full disk leave of a store;
 /// `trellisd plugins test storage` runs all of them. `FaultyFilesTest` is for stores that write through TrellisFiles.
 public struct StorageConformance {
-    private let keepsJobs: Bool
+    let keepsJobs: Bool
     private let patience: Int
     private let makePlace: () -> () -> any Storage
 
@@ -21,8 +21,8 @@ public struct StorageConformance {
     /// - Parameters:
     ///   - keepsJobs: Whether jobs survive a restart; a store in memory keeps none, and then must be empty each time.
     ///   - patience: How many seconds the kit waits for a ticket.
-    ///   - makePlace: Makes a new, empty place and answers what makes a store there: a new object at each call, none
-    ///     of which is opened before the last one was closed.
+    ///   - makePlace: Makes a new, empty place and answers what makes a store there: a new object at each call. Of those
+    ///     that keep jobs a second one is opened also while the first is open: it must be refused, or may be read.
     public init(keepsJobs: Bool, patience: Int = 10, _ makePlace: @escaping () -> () -> any Storage) {
         self.keepsJobs = keepsJobs
         self.patience = patience
@@ -51,17 +51,27 @@ public struct StorageConformance {
         findings.rule("wake is called when a ticket completes", throwing: checkWake)
         findings.rule("close may come twice, early, and makes safe what is pending", throwing: checkClose)
         findings.rule("questions can be asked at any time", throwing: checkQuestions)
+        // Servers that keep nothing have nothing to take away from each other.
+        if keepsJobs { findings.rule("a place in use is refused as locked", throwing: checkLock) }
+        findings.rule("a read-only open gives the same, and changes nothing", throwing: checkReadOnly)
         findings.rule("a random life with restarts", throwing: checkRandomLives)
         try findings.finish()
     }
 
-    private func bench() -> StorageBench { StorageBench(patience: patience, makePlace()) }
+    func bench() -> StorageBench { StorageBench(patience: patience, makePlace()) }
 
     /// Restarts and compares what comes back with what should.
-    private func restart(
+    func restart(
         _ bench: StorageBench, _ findings: inout Findings, _ occasion: String = "after a restart"
     ) throws(StorageError) {
-        let (jobs, highest) = try bench.reopen()
+        compare(try bench.reopen(), bench, &findings, occasion)
+    }
+
+    /// Compares what came with what should.
+    func compare(
+        _ contents: StorageBench.Contents, _ bench: StorageBench, _ findings: inout Findings, _ occasion: String
+    ) {
+        let (jobs, highest) = contents
         guard keepsJobs else {
             findings.expect(jobs.isEmpty, "\(occasion) \(jobs.count) jobs came from a store that keeps none")
             return
@@ -85,7 +95,7 @@ public struct StorageConformance {
             "\(occasion) the highest id is \(highest), and \(bench.highestID) was given out")
     }
 
-    private func finishTurn(_ bench: StorageBench, _ findings: inout Findings) throws(StorageError) {
+    func finishTurn(_ bench: StorageBench, _ findings: inout Findings) throws(StorageError) {
         findings.expect(try bench.commitAndWait(), "a commit wasn't complete in time")
     }
 
