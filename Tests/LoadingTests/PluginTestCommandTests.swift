@@ -113,6 +113,13 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: place) == [])
     }
 
+    @Test func aStoreThatIsTooSmallIsToldSo() throws {
+        let (outcome, broken) = try test(faulty, "--options", "slots=16", "--keep-going")
+        #expect(broken == ["what was acknowledged survives SIGKILL"] && outcome.status == 1, "\(outcome.output)")
+        #expect(outcome.output.contains(" bytes wasn't admitted beside 16 small ones\n"), "\(outcome.output)")
+        #expect(outcome.output.contains("\n        The store has no room for this test, which keeps up to 300 jobs"))
+    }
+
     @Test func aBuiltInStoreIsTestedByItsName() throws {
         let (outcome, broken) = try test("memory", "--keeps-nothing")
         #expect(broken == [] && outcome.status == 0, "\(outcome.output)")

@@ -28,6 +28,17 @@ import TrellisTestKit
         #expect(error?.failures.first?.rule == rule.rawValue)
     }
 
+    @Test(
+        arguments: [SnapshotStorage.Flaw.refusesAll, .refusesTheTwentieth],
+        [FaultyFilesTest.Rule.powerLoss, .failingCalls])
+    func aLifeThatIsCutShortIsNoProof(flaw: SnapshotStorage.Flaw, rule: FaultyFilesTest.Rule) {
+        let error = #expect(throws: ConformanceError.self) { try test(flaw).run([rule]) }
+        let details = error?.failures.map(\.detail) ?? []
+        let beginning = "without any fault the life of seed 1 came to its end in turn "
+        let isTold = details.allSatisfy { $0.hasPrefix(beginning) && $0.hasSuffix(" bytes wasn't admitted") }
+        #expect(details.count == 1 && isTold, "\(details)")
+    }
+
     @Test func whoWatchesHearsOfEachRule() throws {
         var heard: [ConformanceProgress] = []
         try test(.none).run([.fullDisk]) { heard.append($0) }

@@ -12,6 +12,8 @@ final class SnapshotStorage: Storage {
         case forgetsToSync
         case ignoresShortWrites
         case promisesRoom
+        case refusesAll
+        case refusesTheTwentieth
     }
 
     private let files: any FileSystem
@@ -79,6 +81,7 @@ final class SnapshotStorage: Storage {
 
     func admit(bodyBytes: Int, tubeNameBytes: Int) -> Bool {
         if flaw == .promisesRoom { return true }
+        if flaw == .refusesAll || (flaw == .refusesTheTwentieth && highest >= 19) { return false }
         let free = (try? files.freeBytes(Self.folder)) ?? 0
         // Old and new lie side by side for a while; a disk gives whole blocks.
         return free > UInt64(2 * snapshot.count + 2 * bodyBytes + 8192)

@@ -11,8 +11,8 @@ import TrellisFiles
 ///
 /// A call is found by its number, so the store must make the same calls each time: without threads of its own.
 ///
-/// A life is 60 turns, and ends early at a put that the store doesn't admit. So give the store sizes at which it compacts in that
-/// time, and admits every put: what it doesn't come to isn't tested.
+/// A life is 60 turns. Give the store sizes at which it compacts in that time, and admits every put: where it refuses one,
+/// or fails, though no call failed, what would come after isn't tested, and that breaks the rule.
 public struct FaultyFilesTest {
     private let seeds: UInt64
     private let stride: Int
@@ -67,7 +67,7 @@ public struct FaultyFilesTest {
 
     private func checkPowerLoss(_ findings: inout Findings) {
         for seed in 1...seeds {
-            let calls = callCount(seed)
+            guard let calls = callCount(seed, &findings) else { return }
             var random = SeededGenerator(seed: seed &* 977)
             for call in Swift.stride(from: 1 + Int(seed) % stride, through: max(1, calls), by: stride) {
                 let files = FaultyFileSystem()
@@ -83,7 +83,7 @@ public struct FaultyFilesTest {
 
     private func checkErrors(_ findings: inout Findings) {
         for seed in 1...seeds {
-            let calls = callCount(seed)
+            guard let calls = callCount(seed, &findings) else { return }
             var random = SeededGenerator(seed: seed)
             for call in Swift.stride(from: 1 + Int(seed) % stride, through: max(1, calls), by: stride) {
                 let fault = random.one(of: [
@@ -101,31 +101,42 @@ public struct FaultyFilesTest {
         }
     }
 
-    /// The calls of a life without faults.
-    private func callCount(_ seed: UInt64) -> Int {
+    /// The calls of a life without faults; nil where it isn't a whole one.
+    private func callCount(_ seed: UInt64, _ findings: inout Findings) -> Int? {
         let files = FaultyFileSystem()
-        _ = live(files, seed: seed)
-        return files.callCount
+        var end: String?
+        _ = live(files, seed: seed) { end = $0 }
+        guard let end else { return files.callCount }
+        findings.fail("without any fault the life of seed \(seed) came to its end \(end)")
+        return nil
     }
 
-    /// Lives until the end or the first error, and answers what may be there then.
-    private func live(_ files: FaultyFileSystem, seed: UInt64) -> PossibleJobs {
+    /// Lives until the end or the first error, which it tells, and answers what may be there then.
+    private func live(
+        _ files: FaultyFileSystem, seed: UInt64, whereCutShort tell: (String) -> Void = { _ in }
+    ) -> PossibleJobs {
         let bench = StorageBench(patience: 10) { makeStore(files) }
         var possible = PossibleJobs()
+        var place = "in its open"
         do throws(StorageError) {
             _ = try bench.open()
             var life = StorageLife(seed: seed)
-            for _ in 0..<Self.turns {
+            for turn in 1...Self.turns {
+                place = "in turn \(turn) of \(Self.turns)"
                 for change in life.turn() {
                     // A disk that seems full refuses; the life can't go on as planned.
                     possible.issue(change)
-                    if !bench.make(change) { throw .full("refused") }
+                    if !bench.make(change) {
+                        throw .full("a job of \(change.job.body.count) bytes wasn't admitted")
+                    }
                 }
                 guard try bench.commitAndWait() else { throw .fatal("a commit wasn't complete in time") }
                 possible.acknowledge()
             }
+            place = "in its close"
             try bench.close()
         } catch {
+            tell("\(place): \(error)")
             try? bench.close()
         }
         return possible

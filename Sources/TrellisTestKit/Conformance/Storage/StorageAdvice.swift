@@ -7,6 +7,11 @@ public enum StorageAdvice {
         // Where the check itself came to an end, the reason is told already.
         let reasons = ["ended the check", "ended the process"]
         if details.allSatisfy({ detail in reasons.contains { detail.contains($0) } }) { return nil }
+        if details.contains(where: { $0.contains(StorageCrashTask.refusal) }) {
+            return
+                "The store has no room for this test, which keeps up to \(StorageLife.mostJobs) jobs of up to 2.6 KB at a time: "
+                + "give it more (--options)."
+        }
         if details.contains(where: { $0.contains(StorageCrashTest.endedByItself) }) {
             return "The store failed or crashed by itself; see the line above."
         }

@@ -6,6 +6,9 @@ public import TrellisCore
 /// What a process of `StorageCrashTest` is to do: to open the store, tell what it found, and change jobs until it is
 /// ended.
 public struct StorageCrashTask: Sendable {
+    /// What an error says where the store had no room.
+    static let refusal = "wasn't admitted beside"
+
     let seed: UInt64
     let folder: String
     /// Whether to close the store at once, in peace.
@@ -49,9 +52,9 @@ public struct StorageCrashTask: Sendable {
             turn += 1
             tell(turn, progress, at: 0)
             for change in life.turn() {
+                let others = bench.expected.count
                 guard bench.make(change) else {
-                    throw .fatal(
-                        "a job of \(change.job.body.count) bytes wasn't admitted beside \(jobs.count) small ones")
+                    throw .full("a job of \(change.job.body.count) bytes \(Self.refusal) \(others) small ones")
                 }
             }
             if let ticket = try bench.commit() {

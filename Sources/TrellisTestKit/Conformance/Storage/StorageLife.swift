@@ -24,7 +24,7 @@ struct StorageLife {
     private var nextID: UInt64
     private var sequence: UInt64
     /// With more jobs than this, only deletes follow until there are fewer.
-    private static let mostJobs = 300
+    static let mostJobs = 300
 
     init(seed: UInt64, jobs: [KeptJob] = [], highest: UInt64 = 0) {
         self.jobs = Dictionary(jobs.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
