@@ -16,7 +16,9 @@
 struct DeadlineQueue {
     /// What stands before the entries of the run in its memory.
     private struct Header {
-        /// The jobs of the run lie in `head..<end`; `gap` in the slot marks those that left. The first is no gap.
+        /// The jobs of the run lie from here to `end`.
+        ///
+        /// `gap` in the slot marks those that left; the first is no gap.
         var head: UInt32 = 0
         var end: UInt32 = 0
         var capacity: UInt32
@@ -60,7 +62,7 @@ struct DeadlineQueue {
     }
 
     /// Shows every job, in no particular order.
-    func forEach(_ body: (DeadlineEntry) -> Void) {
+    func forEachEntry(_ body: (DeadlineEntry) -> Void) {
         guard let header else { return }
         for position in Int(header.pointee.head)..<Int(header.pointee.end) {
             let entry = Self.run(header)[position]

@@ -112,7 +112,7 @@ extension Engine {
         let count = session.pointee.reservations.count
         var slots: [UInt32] = []
         slots.reserveCapacity(count)
-        session.pointee.reservations.forEach { slots.append($0.slot) }
+        session.pointee.reservations.forEachEntry { slots.append($0.slot) }
         if count > 1 && count <= Self.jobsInOrderAtMost {
             slots.sort { jobs[$0].pointee.sequence > jobs[$1].pointee.sequence }
         }

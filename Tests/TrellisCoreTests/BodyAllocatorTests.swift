@@ -79,7 +79,7 @@ struct TestGenerator {
             let kept = allocator.large.keptBytes
             #expect(kept <= LargeMemory.keptLimit)
             #expect(kept > LargeMemory.keptLimit - (4 << 20))
-            let again = allocator.allocate(size + 100)
+            let again = allocator.allocate(size - 100)
             let body = try #require(again)
             #expect(addresses.contains(body.header))
             allocator.release(body)

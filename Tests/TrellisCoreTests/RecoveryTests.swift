@@ -22,6 +22,7 @@ final class ScriptedStorage: Storage {
     var highest: UInt64 = 0
     var log: [String] = []
     var admits = true
+    var keepsJobs = true
     /// Those of jobs in updates.
     var failures: [UInt8] = []
 
@@ -171,6 +172,26 @@ final class ScriptedStorage: Storage {
         #expect(harness.perform(.peek(JobID(1)), client) == ["notFound"])
         storage.admits = true
         #expect(harness.put(client) == ["INSERTED 2"])
+    }
+
+    @Test(arguments: [true, false])
+    func aStoreThatKeepsNothingIsToldOfNoChange(_ keepsJobs: Bool) throws {
+        let storage = ScriptedStorage()
+        storage.keepsJobs = keepsJobs
+        let harness = EngineHarness(storage: storage)
+        let client = harness.connect()
+        for id in 1...4 as ClosedRange<UInt64> { #expect(harness.put(client) == ["INSERTED \(id)"]) }
+        for _ in 1...3 { harness.perform(.reserve, client) }
+        harness.perform(.release(JobID(1), priority: 0, delay: 0), client)
+        harness.perform(.bury(JobID(2), priority: 0), client)
+        harness.perform(.delete(JobID(3)), client)
+        harness.perform(.reserveJob(JobID(2)), client)
+        harness.perform(.reserveJob(JobID(4)), client)
+        try harness.engine.pointee.logCounters {}
+        #expect(storage.log.count == (keepsJobs ? 9 : 0))
+        // Those that are buried stand in the order of their burials all the same.
+        for id in [4, 2] as [UInt64] { harness.perform(.bury(JobID(id), priority: 0), client) }
+        #expect(harness.perform(.peekBuried, client) == ["FOUND 4"])
     }
 
     private func recover(from storage: ScriptedStorage) throws {

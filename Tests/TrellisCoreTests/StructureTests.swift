@@ -95,6 +95,88 @@ import Testing
     }
 }
 
+@Suite struct DeadlineQueueTests {
+    /// Jobs that come mostly in order, and leave mostly the soonest first, beside the same in an array.
+    private struct Pair {
+        var queue = DeadlineQueue()
+        var model: [UInt32: DeadlineEntry] = [:]
+        var places: [UInt32: UInt32] = [:]
+
+        mutating func insert(_ slot: UInt32, at deadline: Int) {
+            let entry = DeadlineEntry(
+                deadline: Instant(nanoseconds: Int64(deadline)), id: JobID(UInt64(slot)), slot: slot)
+            model[slot] = entry
+            queue.insert(entry) { places[$0.slot] = $1 }
+        }
+
+        mutating func remove(_ slot: UInt32) throws {
+            let place = try #require(places[slot])
+            #expect(queue[place].slot == slot)
+            let removed = queue.remove(at: place) { places[$0.slot] = $1 }
+            #expect(removed.slot == slot && removed.deadline == model[slot]?.deadline)
+            model[slot] = nil
+        }
+
+        mutating func postpone(_ slot: UInt32, to deadline: Int) throws {
+            var entry = try #require(model[slot])
+            entry.deadline = Instant(nanoseconds: Int64(deadline))
+            model[slot] = entry
+            queue.replace(at: try #require(places[slot]), with: entry) { places[$0.slot] = $1 }
+        }
+
+        /// The soonest of the model; that the queue says the same.
+        func soonest() -> DeadlineEntry? {
+            let first = model.values.min(by: DeadlineEntry.precedes)
+            #expect(queue.first?.slot == first?.slot)
+            #expect(queue.count == model.count && queue.isEmpty == model.isEmpty)
+            return first
+        }
+    }
+
+    @Test(arguments: 1...20)
+    func agreesWithASortedArray(_ seed: UInt64) throws {
+        var random = TestGenerator(seed: seed)
+        var pair = Pair()
+        defer { pair.queue.deallocate() }
+        // How many of a hundred come out of turn; how many jobs there are, now few and now many.
+        let disorder = [0, 2, 50][Int(seed) % 3]
+        var now = 0
+        for slot in 0..<UInt32(3000) {
+            now += random.next(below: 3)
+            let deadline = random.next(below: 100) < disorder ? random.next(below: now + 100) : now + 100
+            pair.insert(slot, at: deadline)
+            let isGrowing = slot / 400 % 2 == 0
+            for _ in 0..<(isGrowing ? random.next(below: 2) : random.next(below: 3)) {
+                guard let first = pair.soonest() else { break }
+                let others = pair.model.keys.sorted()
+                switch random.next(below: 10) {
+                case 0: try pair.remove(others[random.next(below: others.count)])
+                case 1: try pair.remove(others[others.count - 1])
+                case 2: try pair.postpone(others[random.next(below: others.count)], to: now + 100)
+                default: try pair.remove(first.slot)
+                }
+            }
+            if slot % 100 == 0 {
+                var seen: Set<UInt32> = []
+                pair.queue.forEachEntry { entry in #expect(seen.insert(entry.slot).inserted) }
+                #expect(seen == Set(pair.model.keys))
+            }
+        }
+        while let first = pair.soonest() { try pair.remove(first.slot) }
+    }
+
+    @Test func emptyingALargeRunKeepsTheHeap() throws {
+        var pair = Pair()
+        defer { pair.queue.deallocate() }
+        for slot in 0..<UInt32(1000) { pair.insert(slot, at: 1000 + Int(slot)) }
+        for slot in 1000..<UInt32(1010) { pair.insert(slot, at: 5000 - Int(slot)) }
+        // Out of turn: these are in the heap, behind all of the run.
+        for slot in 0..<UInt32(1000) { try pair.remove(slot) }
+        for slot in 2000..<UInt32(2300) { pair.insert(slot, at: 9000 + Int(slot)) }
+        while let first = pair.soonest() { try pair.remove(first.slot) }
+    }
+}
+
 @Suite struct JobSlabTests {
     @Test(arguments: 1...5)
     func slotsAreDistinctAndKeepTheirRecords(_ seed: UInt64) throws {
