@@ -23,6 +23,8 @@ struct DeadlineQueue {
         var end: UInt32 = 0
         var capacity: UInt32
         var gaps: UInt32 = 0
+        /// The place of what lies at position 0: when what left at the head makes room, nobody's place changes.
+        var base: UInt32 = 0
         var heap = QuaternaryHeap<DeadlineEntry>()
     }
 
@@ -92,7 +94,7 @@ struct DeadlineQueue {
         let removed = Self.run(header)[position]
         Self.run(header)[position].slot = Self.gap
         header.pointee.gaps += 1
-        if place == header.pointee.head { dropGaps(header) }
+        if position == Int(header.pointee.head) { dropGaps(header) }
         return removed
     }
 
@@ -119,9 +121,16 @@ struct DeadlineQueue {
 
     @inline(__always)
     private static func position(_ place: UInt32, _ header: UnsafeMutablePointer<Header>) -> Int {
+        let position = (place &- header.pointee.base) & ~heapBit
         precondition(
-            place >= header.pointee.head && place < header.pointee.end, "no job of the queue has that place")
-        return Int(place)
+            position >= header.pointee.head && position < header.pointee.end, "no job of the queue has that place")
+        return Int(position)
+    }
+
+    /// Places go round below the bit of the heap.
+    @inline(__always)
+    private static func place(_ position: UInt32, _ header: UnsafeMutablePointer<Header>) -> UInt32 {
+        (header.pointee.base &+ position) & ~heapBit
     }
 
     /// Adds a job where there is room behind the run, or to the heap.
@@ -137,7 +146,7 @@ struct DeadlineQueue {
         }
         Self.run(header)[Int(end)] = entry
         header.pointee.end = end + 1
-        placed(entry, end)
+        placed(entry, Self.place(end, header))
     }
 
     private mutating func insertWithoutRoom(_ entry: DeadlineEntry, _ placed: (DeadlineEntry, UInt32) -> Void) {
@@ -190,22 +199,38 @@ struct DeadlineQueue {
             Self.smallest, live * 2 > capacity ? capacity * 2 : live * 4 < capacity ? capacity / 2 : capacity)
         precondition(wanted < Self.heapBit, "more deadlines than places")
         let target = wanted == capacity ? header : Self.allocate(wanted)
-        var next: UInt32 = 0
-        for position in Int(header.pointee.head)..<Int(header.pointee.end) {
-            let entry = Self.run(header)[position]
-            guard entry.slot != Self.gap else { continue }
-            Self.run(target)[Int(next)] = entry
-            placed(entry, next)
-            next += 1
-        }
+        if target != header { target.pointee.heap = header.pointee.heap }
+        target.pointee.base = Self.place(header.pointee.head, header)
+        target.pointee.end = closeUp(header, into: target, placed)
         target.pointee.head = 0
-        target.pointee.end = next
         target.pointee.gaps = 0
         if target != header {
-            target.pointee.heap = header.pointee.heap
             header.deallocate()
             self.header = target
         }
         return target
+    }
+
+    /// Copies the jobs of a run to the start of another, or of itself; answers how many there are.
+    ///
+    /// The base of the target is set, so that those before the first gap keep their places.
+    private func closeUp(
+        _ header: UnsafeMutablePointer<Header>, into target: UnsafeMutablePointer<Header>,
+        _ placed: (DeadlineEntry, UInt32) -> Void
+    ) -> UInt32 {
+        let start = Self.run(header) + Int(header.pointee.head)
+        let count = Int(header.pointee.end - header.pointee.head)
+        let run = Self.run(target)
+        guard header.pointee.gaps > 0 else {
+            run.update(from: start, count: count)
+            return UInt32(count)
+        }
+        var next: UInt32 = 0
+        for position in 0..<count where start[position].slot != Self.gap {
+            run[Int(next)] = start[position]
+            if Int(next) != position { placed(run[Int(next)], Self.place(next, target)) }
+            next += 1
+        }
+        return next
     }
 }
