@@ -5,14 +5,15 @@
 /// Two parts: a *run*, which is sorted because jobs are only added behind its last one, and a heap for those that come
 /// out of turn. Deadlines that are the same time away ascend, and jobs mostly leave the oldest first: such ones are
 /// added and taken with a few instructions (a heap alone cost 130 of 1,450 a request with 64 in flight). A job that
-/// leaves the middle of the run leaves a gap; gaps are closed up when the run has no room and they are half of it.
+/// leaves the middle of the run leaves a gap; gaps are closed up when the run has no room and a half of it is free.
 ///
 /// A job's *place* says where in its part it is; every method that moves entries tells `placed` where each of them went.
 ///
 /// It is a plain value without a `deinit`, as `QuaternaryHeap` is: whoever makes one calls `deallocate`. An empty one
 /// that never held a job takes the eight bytes of a pointer; a large one that empties gives its memory back.
 ///
-/// - Complexity: `first` is O(1); in the run all else is O(1), amortised, and in the heap O(log n).
+/// - Complexity: `first` is O(1); in the run all else is O(1), amortised (closing up gaps touches each job behind the first),
+///   and in the heap O(log n).
 struct DeadlineQueue {
     /// What stands before the entries of the run in its memory.
     private struct Header {
@@ -35,7 +36,7 @@ struct DeadlineQueue {
     private static var heapBit: UInt32 { 1 << 31 }
     private static var smallest: UInt32 { 4 }
     /// A run of more entries than this gives its memory back when it empties.
-    private static var keptAtMost: UInt32 { 128 }
+    private static var keptAtMost: UInt32 { 256 }
 
     /// How many jobs there are.
     var count: Int {
@@ -94,7 +95,11 @@ struct DeadlineQueue {
         let removed = Self.run(header)[position]
         Self.run(header)[position].slot = Self.gap
         header.pointee.gaps += 1
-        if position == Int(header.pointee.head) { dropGaps(header) }
+        if position == Int(header.pointee.head) {
+            dropGaps(header, placed)
+        } else if position + 1 == Int(header.pointee.end) {
+            dropGapsAtEnd(header)
+        }
         return removed
     }
 
@@ -139,7 +144,6 @@ struct DeadlineQueue {
         _ entry: DeadlineEntry, to header: UnsafeMutablePointer<Header>, _ placed: (DeadlineEntry, UInt32) -> Void
     ) {
         let end = header.pointee.end
-        // A gap at the end still says what came before.
         if header.pointee.head < end, DeadlineEntry.precedes(entry, Self.run(header)[Int(end) - 1]) {
             header.pointee.heap.insert(entry) { placed($0, $1 | Self.heapBit) }
             return
@@ -155,28 +159,44 @@ struct DeadlineQueue {
 
     /// The first of the run has left: the next job is the first, or the run begins anew.
     @inline(__always)
-    private mutating func dropGaps(_ header: UnsafeMutablePointer<Header>) {
+    private mutating func dropGaps(
+        _ header: UnsafeMutablePointer<Header>, _ placed: (DeadlineEntry, UInt32) -> Void
+    ) {
         var head = header.pointee.head
         while head < header.pointee.end, Self.run(header)[Int(head)].slot == Self.gap {
             head += 1
             header.pointee.gaps -= 1
         }
         header.pointee.head = head
-        guard head == header.pointee.end else { return }
-        header.pointee.head = 0
-        header.pointee.end = 0
-        if header.pointee.capacity > Self.keptAtMost { giveBack(header) }
+        if header.pointee.capacity > Self.keptAtMost {
+            giveBack(header, placed)
+        } else if head == header.pointee.end {
+            header.pointee.head = 0
+            header.pointee.end = 0
+        }
     }
 
-    /// The run, a large one, is empty.
-    private mutating func giveBack(_ header: UnsafeMutablePointer<Header>) {
-        if header.pointee.heap.isEmpty {
+    /// The last of the run has left: the last is a job again.
+    ///
+    /// The first stays, so there is one.
+    private func dropGapsAtEnd(_ header: UnsafeMutablePointer<Header>) {
+        var end = header.pointee.end
+        while Self.run(header)[Int(end) - 1].slot == Self.gap {
+            end -= 1
+            header.pointee.gaps -= 1
+        }
+        header.pointee.end = end
+    }
+
+    /// A large run of few jobs moves to small memory; where there are no jobs at all, to none.
+    private mutating func giveBack(
+        _ header: UnsafeMutablePointer<Header>, _ placed: (DeadlineEntry, UInt32) -> Void
+    ) {
+        let live = header.pointee.end - header.pointee.head - header.pointee.gaps
+        if live == 0 && header.pointee.heap.isEmpty {
             deallocate()
-        } else {
-            let small = Self.allocate(Self.smallest)
-            small.pointee.heap = header.pointee.heap
-            header.deallocate()
-            self.header = small
+        } else if live <= Self.keptAtMost / 8 {
+            move(header, to: Self.allocate(Self.keptAtMost / 4), placed)
         }
     }
 
@@ -198,37 +218,51 @@ struct DeadlineQueue {
         let wanted = max(
             Self.smallest, live * 2 > capacity ? capacity * 2 : live * 4 < capacity ? capacity / 2 : capacity)
         precondition(wanted < Self.heapBit, "more deadlines than places")
-        let target = wanted == capacity ? header : Self.allocate(wanted)
-        if target != header { target.pointee.heap = header.pointee.heap }
-        target.pointee.base = Self.place(header.pointee.head, header)
-        target.pointee.end = closeUp(header, into: target, placed)
-        target.pointee.head = 0
-        target.pointee.gaps = 0
-        if target != header {
-            header.deallocate()
-            self.header = target
-        }
-        return target
+        return move(header, to: wanted == capacity ? header : Self.allocate(wanted), placed)
     }
 
-    /// Copies the jobs of a run to the start of another, or of itself; answers how many there are.
+    /// Moves all to other memory, or the run to the start of its own.
     ///
-    /// The base of the target is set, so that those before the first gap keep their places.
+    /// In larger memory gaps stay, and so do places: a queue that grows by a million jobs touches none of them.
+    @discardableResult
+    private mutating func move(
+        _ old: UnsafeMutablePointer<Header>, to new: UnsafeMutablePointer<Header>,
+        _ placed: (DeadlineEntry, UInt32) -> Void
+    ) -> UnsafeMutablePointer<Header> {
+        let start = Self.run(old) + Int(old.pointee.head)
+        let count = Int(old.pointee.end - old.pointee.head)
+        let gaps = old.pointee.gaps
+        let keepsGaps = gaps == 0 || new.pointee.capacity > old.pointee.capacity
+        new.pointee.base = Self.place(old.pointee.head, old)
+        if keepsGaps {
+            Self.run(new).update(from: start, count: count)
+            new.pointee.end = UInt32(count)
+            new.pointee.gaps = gaps
+        } else {
+            new.pointee.end = closeUp(start, count, into: new, placed)
+            new.pointee.gaps = 0
+        }
+        new.pointee.head = 0
+        if new != old {
+            new.pointee.heap = old.pointee.heap
+            old.deallocate()
+            header = new
+        }
+        return new
+    }
+
+    /// Copies the jobs between gaps to the start of a run, whose base is set; answers how many there are.
+    ///
+    /// Those before the first gap keep their places.
     private func closeUp(
-        _ header: UnsafeMutablePointer<Header>, into target: UnsafeMutablePointer<Header>,
+        _ start: UnsafeMutablePointer<DeadlineEntry>, _ count: Int, into new: UnsafeMutablePointer<Header>,
         _ placed: (DeadlineEntry, UInt32) -> Void
     ) -> UInt32 {
-        let start = Self.run(header) + Int(header.pointee.head)
-        let count = Int(header.pointee.end - header.pointee.head)
-        let run = Self.run(target)
-        guard header.pointee.gaps > 0 else {
-            run.update(from: start, count: count)
-            return UInt32(count)
-        }
+        let run = Self.run(new)
         var next: UInt32 = 0
         for position in 0..<count where start[position].slot != Self.gap {
             run[Int(next)] = start[position]
-            if Int(next) != position { placed(run[Int(next)], Self.place(next, target)) }
+            if Int(next) != position { placed(run[Int(next)], Self.place(next, new)) }
             next += 1
         }
         return next

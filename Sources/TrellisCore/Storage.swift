@@ -244,9 +244,9 @@ public typealias JobVisitor = (JobID, (StoredJob, inout StorageNote) -> Void) ->
 /// *Traps:* the buffers in a `Change` are valid during `append` only. `append` must not do I/O: the engine waits for
 /// it. A job's id must never be given out again, even after the deletion of every job: `recover` answers the highest.
 public protocol Storage: AnyObject {
-    /// Whether anything survives a restart: a store that keeps nothing answers false, and `append` is never called.
+    /// Whether anything survives a restart: a store that keeps nothing answers false, and a server never calls `append`.
     ///
-    /// Asked once, when the engine is made. True unless a store says otherwise. (What is told and thrown away cost 150
+    /// Asked once, when the engine is made; tests and tools may call `append` all the same. True unless a store says otherwise. (What is told and thrown away cost 150
     /// of 1,650 instructions a request.)
     var keepsJobs: Bool { get }
 

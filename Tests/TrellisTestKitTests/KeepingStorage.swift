@@ -53,6 +53,7 @@ final class KeepingStorage: Storage {
     enum Flaw: CaseIterable {
         case inventsAJob
         case dropsLargeBodies
+        case saysThatItKeepsNothing
         case cutsNumbers
         case updatesLoseTheBody
         case movesKeepTheTube
@@ -82,7 +83,7 @@ final class KeepingStorage: Storage {
         var rule: String {
             switch self {
             case .inventsAJob: "a new place is empty"
-            case .dropsLargeBodies: "a job comes back whole"
+            case .dropsLargeBodies, .saysThatItKeepsNothing: "a job comes back whole"
             case .cutsNumbers: "every state and extreme number comes back"
             case .updatesLoseTheBody: "an update changes what it may, and not the body"
             case .movesKeepTheTube: "a moved job is in its new tube, and nowhere else"
@@ -151,6 +152,8 @@ final class KeepingStorage: Storage {
         self.manners = manners
         self.flaw = flaw
     }
+
+    var keepsJobs: Bool { flaw != .saysThatItKeepsNothing }
 
     func open(_ access: StorageAccess, host: StorageHost) throws(StorageError) {
         self.access = access

@@ -12,6 +12,8 @@ final class WatchedStorage: Storage {
         self.watch = watch
     }
 
+    var keepsJobs: Bool { store.keepsJobs }
+
     func open(_ access: StorageAccess, host: StorageHost) throws(StorageError) {
         watch.enter("open")
         defer { watch.enter(nil) }

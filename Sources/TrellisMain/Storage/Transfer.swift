@@ -131,8 +131,8 @@ final class Transfer {
     }
 
     private func check() throws(CommandFailure) {
-        // A store in memory has nothing to read again.
-        guard choice.plugin.descriptor.name != "memory" else { return }
+        // A store that keeps nothing has nothing to read again.
+        guard target.keepsJobs else { return }
         var there = Contents()
         let again: JobID
         do throws(StorageError) {

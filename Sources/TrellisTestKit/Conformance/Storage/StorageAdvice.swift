@@ -23,7 +23,7 @@ public enum StorageAdvice {
             "`recover` of a store that was just made must deliver nothing and answer 0 as the highest id.",
         "a job comes back whole":
             "Keep every byte of tube and body: both may hold any byte, also NUL and line ends, and a body may be empty. Copy "
-            + "them in `append`: the buffers are used for something else afterwards.",
+            + "them in `append`: the buffers are used for something else afterwards. Leave out `keepsJobs`, or answer true.",
         "every state and extreme number comes back":
             "Every number must come back as it was, also the largest of its type: look for narrower types and signs.",
         "an update changes what it may, and not the body":

@@ -112,6 +112,8 @@ public struct StorageConformance {
 
     private func checkWhole(_ findings: inout Findings) throws(StorageError) {
         let bench = bench()
+        findings.expect(
+            bench.store.keepsJobs || !keepsJobs, "`keepsJobs` is false, and so no server tells it of any job")
         _ = try bench.open()
         var random = SeededGenerator(seed: 4)
         let sizes = [0, 1, 2, 7, 8, 9, 511, 512, 4095, 4096, 4097, 65_533, 65_534, 65_535, 200_000]
