@@ -54,6 +54,8 @@ public struct StorageCrashTask: Sendable {
             for change in life.turn() {
                 let others = bench.expected.count
                 guard bench.make(change) else {
+                    // What the store holds is no leak of it.
+                    try? bench.store.close()
                     throw .full("a job of \(change.job.body.count) bytes \(Self.refusal) \(others) small ones")
                 }
             }
