@@ -16,10 +16,10 @@ import Testing
 
     private func test(_ arguments: String...) throws -> (outcome: Outcome, broken: [String]) { try test(arguments) }
 
-    private func test(_ arguments: [String]) throws -> (outcome: Outcome, broken: [String]) {
+    private func test(_ arguments: [String], kills: Int = 8) throws -> (outcome: Outcome, broken: [String]) {
         let outcome = try Outcome(
             [trellisd, "plugins", "test", "storage"] + arguments
-                + ["--jobs", "2000", "--kills", "8", "--patience", "2", "--disk", "32"])
+                + ["--jobs", "2000", "--kills", "\(kills)", "--patience", "2", "--disk", "32"])
         let broken = outcome.output.split(separator: "\n").filter { $0.hasPrefix("BROKEN  ") }
         return (outcome, broken.map { String($0.dropFirst("BROKEN  ".count)) })
     }
@@ -114,9 +114,11 @@ import Testing
     }
 
     @Test func aStoreThatIsTooSmallIsToldSo() throws {
-        let (outcome, broken) = try test(faulty, "--options", "slots=16", "--keep-going")
-        #expect(broken == ["what was acknowledged survives SIGKILL"] && outcome.status == 1, "\(outcome.output)")
-        #expect(outcome.output.contains(" bytes wasn't admitted beside 16 small ones\n"), "\(outcome.output)")
+        // So many kills that one of the lives before them comes to a fifth job, however slow the machine is.
+        let (outcome, broken) = try test([faulty, "--options", "slots=4", "--keep-going"], kills: 50)
+        let rules = ["a moved job is in its new tube, and nowhere else", "what was acknowledged survives SIGKILL"]
+        #expect(broken == rules && outcome.status == 1, "\(outcome.output)")
+        #expect(outcome.output.contains(" bytes wasn't admitted beside 4 small ones\n"), "\(outcome.output)")
         #expect(outcome.output.contains("\n        The store has no room for this test, which keeps up to 300 jobs"))
     }
 
