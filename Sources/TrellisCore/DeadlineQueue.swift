@@ -7,10 +7,14 @@
 /// added and taken with a few instructions (a heap alone cost 130 of 1,450 a request with 64 in flight). A job that
 /// leaves the middle of the run leaves a gap; gaps are closed up when the run has no room and a half of it is free.
 ///
-/// A job's *place* says where in its part it is; every method that moves entries tells `placed` where each of them went.
+/// `ReadyQueue` is made of the same two parts, but finds a job in its run by the job's key. A deadline stands in the queue
+/// alone, and so the job keeps a place.
+///
+/// A job's *place* says where in its part it is; every method that moves entries tells `placed` of each whose place is
+/// another then.
 ///
 /// It is a plain value without a `deinit`, as `QuaternaryHeap` is: whoever makes one calls `deallocate`. An empty one
-/// that never held a job takes the eight bytes of a pointer; a large one that empties gives its memory back.
+/// that never held a job takes the eight bytes of a pointer; a large one gives its memory back when few jobs are left.
 ///
 /// - Complexity: `first` is O(1); in the run all else is O(1), amortised (closing up gaps touches each job behind the first),
 ///   and in the heap O(log n).
@@ -35,7 +39,7 @@ struct DeadlineQueue {
     /// Set in the places of the heap.
     private static var heapBit: UInt32 { 1 << 31 }
     private static var smallest: UInt32 { 4 }
-    /// A run of more entries than this gives its memory back when it empties.
+    /// A run with room for more jobs than this gives its memory back when few are left.
     private static var keptAtMost: UInt32 { 256 }
 
     /// How many jobs there are.
@@ -63,6 +67,9 @@ struct DeadlineQueue {
         if place & Self.heapBit != 0 { return header.pointee.heap[place & ~Self.heapBit] }
         return Self.run(header)[Self.position(place, header)]
     }
+
+    /// How many jobs the run has memory for.
+    var runCapacity: Int { Int(header?.pointee.capacity ?? 0) }
 
     /// Shows every job, in no particular order.
     func forEachEntry(_ body: (DeadlineEntry) -> Void) {

@@ -110,7 +110,6 @@ extension Engine {
             armTube(index)
         } else if hadTTL {
             tube.pointee.expiries.deallocate()
-            tube.pointee.expiries = DeadlineQueue()
         }
         return tube.pointee.hasTTL && !hadTTL && tube.pointee.ready > 0
     }

@@ -3,6 +3,9 @@
 /// The moves of a job between its states. Each leaves all counts and queues right; none tells the store or a client.
 extension Engine {
     /// What the scheduler is told of a job.
+    ///
+    /// Made before the call, not in it: an argument that is made when the scheduler was loaded already has it retained
+    /// and released, two atomic operations a call and 7 % of the processor time with 64 requests in flight.
     @inline(__always)
     func readyJob(_ slot: UInt32) -> ReadyJob {
         let job = jobs[slot]

@@ -246,8 +246,8 @@ public typealias JobVisitor = (JobID, (StoredJob, inout StorageNote) -> Void) ->
 public protocol Storage: AnyObject {
     /// Whether anything survives a restart: a store that keeps nothing answers false, and a server never calls `append`.
     ///
-    /// Asked once, when the engine is made; tests and tools may call `append` all the same. True unless a store says otherwise. (What is told and thrown away cost 150
-    /// of 1,650 instructions a request.)
+    /// Asked once, when the engine is made; tests and tools may call `append` all the same. True unless a store says
+    /// otherwise. (What is told and thrown away cost 150 of 1,650 instructions a request.)
     var keepsJobs: Bool { get }
 
     /// Takes hold of what is stored: locks, opens, checks.

@@ -165,15 +165,41 @@ import Testing
         while let first = pair.soonest() { try pair.remove(first.slot) }
     }
 
-    @Test func emptyingALargeRunKeepsTheHeap() throws {
+    @Test func aLargeRunThatEmptiesGivesItsMemoryBackAndKeepsTheHeap() throws {
         var pair = Pair()
         defer { pair.queue.deallocate() }
-        for slot in 0..<UInt32(1000) { pair.insert(slot, at: 1000 + Int(slot)) }
-        for slot in 1000..<UInt32(1010) { pair.insert(slot, at: 5000 - Int(slot)) }
-        // Out of turn: these are in the heap, behind all of the run.
-        for slot in 0..<UInt32(1000) { try pair.remove(slot) }
+        for slot in 0..<UInt32(999) { pair.insert(slot, at: 1000 + Int(slot)) }
+        pair.insert(999, at: 9000)
+        // They come before the last of the run: the heap has them.
+        for slot in 1000..<UInt32(1010) { pair.insert(slot, at: 8000 - Int(slot)) }
+        #expect(pair.queue.runCapacity >= 1000)
+        for slot in 0..<UInt32(980) { try pair.remove(slot) }
+        #expect(pair.queue.count == 30 && pair.queue.runCapacity < 100)
+        for slot in 980..<UInt32(1000) { try pair.remove(slot) }
+        #expect(pair.queue.count == 10)
         for slot in 2000..<UInt32(2300) { pair.insert(slot, at: 9000 + Int(slot)) }
         while let first = pair.soonest() { try pair.remove(first.slot) }
+        // A small run stays.
+        #expect(pair.queue.isEmpty && pair.queue.runCapacity < 100)
+    }
+
+    @Test(arguments: [true, false])
+    func growthTouchesNoOtherJob(_ hasGap: Bool) throws {
+        var queue = DeadlineQueue()
+        defer { queue.deallocate() }
+        var places: [UInt32: UInt32] = [:]
+        var touched = 0
+        for slot in 0..<UInt32(5000) {
+            let entry = DeadlineEntry(
+                deadline: Instant(nanoseconds: Int64(slot)), id: JobID(UInt64(slot)), slot: slot)
+            queue.insert(entry) {
+                places[$0.slot] = $1
+                touched += 1
+            }
+            if hasGap, slot == 3 { queue.remove(at: try #require(places[1])) { _, _ in touched += 1 } }
+        }
+        #expect(touched == 5000)
+        for (slot, place) in places where !hasGap || slot != 1 { #expect(queue[place].slot == slot) }
     }
 }
 
