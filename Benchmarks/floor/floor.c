@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,16 +115,18 @@ static void send_all(int fd) {
     output_end = 0;
 }
 
-// One read, and one write of all the replies.
-static void serve(struct connection *c) {
+// One read, and one write of all the replies. Answers whether there is more to read, perhaps: behind a full read, and the
+// end behind the last bytes.
+static bool serve(struct connection *c, bool has_ended) {
     memcpy(input, c->line, c->kept);
     ssize_t count = recv(c->fd, input + c->kept, READ_BYTES, 0);
     if (count <= 0) {
-        if (count < 0 && errno == EAGAIN) return;
+        if (count < 0 && errno == EAGAIN) return false;
         close(c->fd);
         free(c);
-        return;
+        return false;
     }
+    bool has_more = has_ended || count == READ_BYTES;
     const char *at = input, *end = input + c->kept + count;
     c->kept = 0;
     while (at < end) {
@@ -144,6 +147,7 @@ static void serve(struct connection *c) {
         at = newline + 1;
     }
     send_all(c->fd);
+    return has_more;
 }
 
 static int listen_tcp(char *text) {
@@ -173,7 +177,8 @@ static void accept_all(int epoll, int listener) {
         struct connection *c = calloc(1, sizeof *c);
         if (!c) stop("calloc");
         c->fd = fd;
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+        // Edge-triggered, the kernel looks at a connection once for each time that something comes, not twice.
+        struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = c};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) stop("epoll_ctl");
     }
 }
@@ -193,8 +198,9 @@ int main(int count, char **arguments) {
     for (;;) {
         int ready = epoll_wait(epoll, events, EVENTS, -1);
         for (int i = 0; i < ready; i++) {
-            if (events[i].data.ptr) serve(events[i].data.ptr);
-            else accept_all(epoll, listener);
+            bool has_ended = events[i].events & ~(uint32_t)EPOLLIN;
+            if (!events[i].data.ptr) accept_all(epoll, listener);
+            else while (serve(events[i].data.ptr, has_ended)) {}
         }
     }
 }

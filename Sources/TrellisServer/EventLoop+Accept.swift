@@ -81,7 +81,7 @@ extension EventLoop {
         connections[index] = connection
         let token = Token.connection(id)
         if let descriptor = connection.pointee.descriptor {
-            connection.pointee.interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue
+            connection.pointee.interest = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | connection.pointee.triggering
             if clinux_epoll_add(poller, descriptor, connection.pointee.interest, token) != 0 { markClosing(connection) }
         } else if case .stream(let stream) = link, case .signal(let signal) = stream.readiness {
             let mailbox = mailbox

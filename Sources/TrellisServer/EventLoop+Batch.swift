@@ -128,7 +128,9 @@ extension EventLoop {
                 continue
             }
             connection.pointee.isResumable = false
-            guard !connection.pointee.isClosing, !connection.pointee.isFinishing, !mustWait(connection) else {
+            guard !connection.pointee.isClosing, !connection.pointee.isFinishing else { continue }
+            if mustWait(connection) {
+                if connection.pointee.mayHaveMore { receive(connection) }
                 continue
             }
             if connection.pointee.leftover.count > 0 {
@@ -142,7 +144,7 @@ extension EventLoop {
             if connection.pointee.hasEnded {
                 finish(connection)
             } else if connection.pointee.mayHaveMore {
-                receive(connection, mayHaveEnded: false, isGone: false)
+                receive(connection)
             }
             updateInterest(connection)
         }

@@ -14,10 +14,10 @@ extension EventLoop {
     }
 
     /// One read of a connection that is readable or has ended, and all commands in what came.
-    mutating func receive(_ connection: UnsafeMutablePointer<Connection>, mayHaveEnded: Bool, isGone: Bool) {
+    mutating func receive(_ connection: UnsafeMutablePointer<Connection>) {
         if gate != nil {
             guard !connection.pointee.isInBatch else {
-                // It is told of again, or looked at in the next turn.
+                // It is looked at in the next turn; or told of again, if it is a stream with a descriptor.
                 if connection.pointee.mayHaveMore { markResumable(connection) }
                 return
             }
@@ -25,14 +25,14 @@ extension EventLoop {
         }
         guard !connection.pointee.isClosing else { return }
         if connection.pointee.isFinishing || connection.pointee.hasEnded {
-            if isGone { markClosing(connection) }
+            if connection.pointee.isGone { markClosing(connection) }
             return
         }
         if mustWait(connection) {
             keepForLater(connection)
             // A worker that waits is told at once, even if commands that it sent ahead can't be read yet.
-            if mayHaveEnded && connection.pointee.isBlocked { endInput(of: connection) }
-            if isGone && mustWait(connection) { markClosing(connection) }
+            if connection.pointee.mayHaveEnded && connection.pointee.isBlocked { endInput(of: connection) }
+            if connection.pointee.isGone && mustWait(connection) { markClosing(connection) }
         } else if connection.pointee.isResumable && connection.pointee.leftover.count > 0 {
             // What it left over comes first, and is done in this turn: reading on top of it would have no bound.
             return
@@ -150,14 +150,17 @@ extension EventLoop {
         for index in ready {
             guard let connection = connections[Int(index)], connection.pointee.isResumable else { continue }
             connection.pointee.isResumable = false
-            guard !connection.pointee.isClosing, !connection.pointee.isFinishing, !mustWait(connection) else {
+            guard !connection.pointee.isClosing, !connection.pointee.isFinishing else { continue }
+            if mustWait(connection) {
+                // Its end is behind what waits, perhaps, and who waits is to be told of that.
+                if connection.pointee.mayHaveMore { receive(connection) }
                 continue
             }
             if connection.pointee.leftover.count > 0 { decode(connection, connection.pointee.leftover.bytes) }
             if connection.pointee.hasEnded {
                 if !mustWait(connection) { finish(connection) }
             } else if connection.pointee.mayHaveMore {
-                receive(connection, mayHaveEnded: false, isGone: false)
+                receive(connection)
             }
             updateInterest(connection)
         }

@@ -87,7 +87,8 @@ extension EventLoop {
     /// Asks epoll for what the connection can do with.
     @inline(__always)
     func updateInterest(_ connection: UnsafeMutablePointer<Connection>) {
-        var wanted: UInt32 = connection.pointee.awaitsRoom ? EPOLLOUT.rawValue : 0
+        var wanted = connection.pointee.triggering
+        if connection.pointee.awaitsRoom { wanted |= EPOLLOUT.rawValue }
         if !connection.pointee.hasEnded && !connection.pointee.isFinishing {
             let isHeldUp = connection.pointee.isBlocked || connection.pointee.queuedBytes > settings.outputBytes
             if !isHeldUp || connection.pointee.leftover.count < settings.inputBytes {

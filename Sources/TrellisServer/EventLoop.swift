@@ -227,10 +227,13 @@ struct EventLoop: ~Copyable {
             connection.pointee.awaitsRoom = false
             markDirty(connection)
         }
-        let ended = happened & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0
-        if happened & EPOLLIN.rawValue != 0 || ended {
-            receive(connection, mayHaveEnded: ended, isGone: happened & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0)
+        guard happened & ~EPOLLOUT.rawValue != 0 else { return }
+        connection.pointee.hasUnread = true
+        if happened & ~(EPOLLIN.rawValue | EPOLLOUT.rawValue) != 0 {
+            connection.pointee.mayHaveEnded = true
+            if happened & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { connection.pointee.isGone = true }
         }
+        receive(connection)
     }
 
     private mutating func readMail() {
@@ -248,7 +251,7 @@ struct EventLoop: ~Copyable {
                 // It isn't told of again: it is read with those that left something over.
                 markResumable(connection)
             } else {
-                receive(connection, mayHaveEnded: false, isGone: false)
+                receive(connection)
             }
         }
     }
