@@ -80,7 +80,7 @@ public struct Decoder: Sendable {
             let newline = UnsafeRawPointer(found) - start
             if newline > 0, start.load(fromByteOffset: newline - 1, as: UInt8.self) == 13 {
                 offset += newline + 1
-                switch LineParser.parse(UnsafeRawBufferPointer(start: start, count: newline - 1)) {
+                switch LineParser.parse(UnsafeRawBufferPointer(start: start, count: newline)) {
                 case .command(let command): return .command(command)
                 case .fault(let fault): return .fault(fault)
                 }

@@ -19,8 +19,14 @@ public enum ParsedLine {
 ///
 /// - Complexity: the length of the line. No allocation.
 public enum LineParser {
-    /// Reads a line, given without its `\r\n`.
-    public static func parse(_ line: UnsafeRawBufferPointer) -> ParsedLine {
+    /// Reads a line, given with the `\r` of its end and without the `\n`.
+    ///
+    /// The `\r` ends the last number, which so needs no look at where the line ends.
+    @inline(__always)
+    public static func parse(_ ended: UnsafeRawBufferPointer) -> ParsedLine {
+        let count = ended.count - 1
+        precondition(count >= 0 && ended[count] == UInt8(ascii: "\r"), "a line is read with the CR of its end")
+        let line = UnsafeRawBufferPointer(start: ended.baseAddress, count: count)
         let result = dispatch(line)
         // Most lines with a NUL or CR in them fail anyway. Only the lenient commands need a second look.
         switch result {
@@ -33,6 +39,7 @@ public enum LineParser {
         }
     }
 
+    @inline(__always)
     private static func dispatch(_ line: UnsafeRawBufferPointer) -> ParsedLine {
         guard let first = line.first else { return .fault(.unknownCommand) }
         switch first {
@@ -68,6 +75,7 @@ public enum LineParser {
 
     // MARK: By first letter
 
+    @inline(__always)
     private static func parseP(_ line: UnsafeRawBufferPointer) -> ParsedLine {
         if let rest = rest(of: line, after: "put ") { return parsePut(rest) }
         if let rest = rest(of: line, after: "peek ") { return withID(rest) { .peek($0) } }
@@ -78,6 +86,7 @@ public enum LineParser {
         return .fault(.unknownCommand)
     }
 
+    @inline(__always)
     private static func parseR(_ line: UnsafeRawBufferPointer) -> ParsedLine {
         if let rest = rest(of: line, after: "release ") { return parseRelease(rest) }
         if let rest = rest(of: line, after: "reserve-with-timeout ") {
@@ -115,6 +124,7 @@ public enum LineParser {
 
     // MARK: Arguments
 
+    @inline(__always)
     private static func parsePut(_ rest: UnsafeRawBufferPointer) -> ParsedLine {
         var numbers = NumberReader(rest)
         guard let priority = numbers.next32(), let delay = numbers.next32(), let ttr = numbers.next32(),
@@ -205,6 +215,8 @@ public enum LineParser {
 private func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
 
 /// Reads the numbers of a line, one after the other.
+///
+/// Behind the line is a byte that is neither a digit nor a space.
 private struct NumberReader {
     private var position: UnsafePointer<UInt8>
     private let end: UnsafePointer<UInt8>
@@ -222,30 +234,28 @@ private struct NumberReader {
     /// Skips spaces, then reads digits; nil where there are none, or they don't fit into 64 bits.
     @inline(__always)
     mutating func next() -> UInt64? {
-        while position < end, position.pointee == UInt8(ascii: " ") { position += 1 }
+        while position.pointee == UInt8(ascii: " ") { position += 1 }
         let start = position
-        // 19 digits always fit.
-        let safeEnd = min(end, start + 19)
+        var digit = position.pointee &- UInt8(ascii: "0")
+        guard digit < 10 else { return nil }
         var value: UInt64 = 0
-        while position < safeEnd {
-            let digit = position.pointee &- UInt8(ascii: "0")
-            guard digit < 10 else { return position == start ? nil : value }
+        repeat {
             value = value &* 10 &+ UInt64(digit)
             position += 1
-        }
-        if position == end { return position == start ? nil : value }
-        return addDigits(to: value)
+            digit = position.pointee &- UInt8(ascii: "0")
+        } while digit < 10
+        // 19 digits always fit.
+        return position - start <= 19 ? value : readLong(from: start)
     }
 
-    /// The rest of a number of more than 19 digits.
-    private mutating func addDigits(to start: UInt64) -> UInt64? {
-        var value = start
-        while position < end, isDigit(position.pointee) {
+    /// The number of more than 19 digits that lies between there and here.
+    private func readLong(from start: UnsafePointer<UInt8>) -> UInt64? {
+        var value: UInt64 = 0
+        for digit in UnsafeBufferPointer(start: start, count: position - start) {
             let (product, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = product.addingReportingOverflow(UInt64(position.pointee &- UInt8(ascii: "0")))
+            let (sum, carry) = product.addingReportingOverflow(UInt64(digit &- UInt8(ascii: "0")))
             if overflow || carry { return nil }
             value = sum
-            position += 1
         }
         return value
     }

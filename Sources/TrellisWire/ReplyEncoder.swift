@@ -99,42 +99,37 @@ public enum ReplyEncoder {
         return 2
     }
 
+    /// Writes a number and answers how many digits it has; up to 7 bytes behind them are overwritten.
     @inline(__always)
     private static func writeDecimal(_ number: UInt64, to start: UnsafeMutableRawPointer) -> Int {
-        let digits = digitCount(number)
-        var rest = number
-        var place = digits
-        // Two at a time: half as many divisions, each after the other.
-        while rest >= 100 {
-            let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
-            place -= 2
-            (start + place).storeBytes(of: twoDigits(pair), as: UInt16.self)
-            rest = quotient
-        }
-        if rest >= 10 {
-            start.storeBytes(of: twoDigits(rest), as: UInt16.self)
-        } else {
-            start.storeBytes(of: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest), as: UInt8.self)
-        }
-        return digits
+        if number >= 100_000_000 { return writeLarge(number, to: start) }
+        let digits = eightDigits(of: number)
+        // The first digit lies lowest. Of 0 the last one stays.
+        let zeros = (digits | 1 << 56).trailingZeroBitCount & ~7
+        start.storeBytes(of: (digits | ascii) >> UInt64(zeros), as: UInt64.self)
+        return 8 - zeros / 8
     }
 
-    /// The characters of a number below 100, the tens in the lower byte.
-    @inline(__always)
-    private static func twoDigits(_ number: UInt64) -> UInt16 {
-        let tens = (number &* 103) >> 10
-        return 0x3030 &+ UInt16(truncatingIfNeeded: tens | (number &- tens &* 10) << 8)
+    private static func writeLarge(_ number: UInt64, to start: UnsafeMutableRawPointer) -> Int {
+        let (high, low) = number.quotientAndRemainder(dividingBy: 100_000_000)
+        let length = high < 100_000_000 ? writeDecimal(high, to: start) : writeLarge(high, to: start)
+        (start + length).storeBytes(of: eightDigits(of: low) | ascii, as: UInt64.self)
+        return length + 8
     }
 
+    private static var ascii: UInt64 { 0x3030_3030_3030_3030 }
+
+    /// The digits of a number below 10^8, each in a byte, the first one lowest.
+    ///
+    /// Halves side by side in one word, then pairs, then digits: three steps in place of a division for each digit. The
+    /// factors are 2^20 / 100 and 2^10 / 10, rounded up, exact for what stands there.
     @inline(__always)
-    private static func digitCount(_ number: UInt64) -> Int {
-        if number < 10_000 { return number < 100 ? (number < 10 ? 1 : 2) : number < 1000 ? 3 : 4 }
-        var digits = 4
-        var rest = number / 10_000
-        while rest > 0 {
-            digits += 1
-            rest /= 10
-        }
-        return digits
+    private static func eightDigits(of number: UInt64) -> UInt64 {
+        let (high, low) = number.quotientAndRemainder(dividingBy: 10_000)
+        let halves = high | low << 32
+        let hundreds = (halves &* 10_486) >> 20 & 0x0000_007F_0000_007F
+        let pairs = hundreds | (halves &- hundreds &* 100) << 16
+        let tens = (pairs &* 103) >> 10 & 0x000F_000F_000F_000F
+        return tens | (pairs &- tens &* 10) << 8
     }
 }

@@ -49,7 +49,7 @@ func describe(_ command: Command) -> String {
 
 @Suite struct LineParserTests {
     func parse(_ line: String) -> String {
-        Array(line.utf8).withUnsafeBytes { describe(LineParser.parse($0)) }
+        Array("\(line)\r".utf8).withUnsafeBytes { describe(LineParser.parse($0)) }
     }
 
     @Test(arguments: [
@@ -114,10 +114,10 @@ func describe(_ command: Command) -> String {
         for line in ["put 10 20 30 40", "reserve-with-timeout 10", "pause-tube abc 10", "kick  -10", "release 1 2 3"] {
             for length in 0...line.utf8.count {
                 let bytes = Array(line.utf8.prefix(length))
-                let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, length), alignment: 1)
+                let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: length + 1, alignment: 1)
                 defer { copy.deallocate() }
-                copy.copyBytes(from: bytes)
-                let expected = describe(LineParser.parse(UnsafeRawBufferPointer(rebasing: copy[..<length])))
+                copy.copyBytes(from: bytes + [13])
+                let expected = describe(LineParser.parse(UnsafeRawBufferPointer(copy)))
                 #expect(expected == parse(String(decoding: bytes, as: UTF8.self)))
             }
         }

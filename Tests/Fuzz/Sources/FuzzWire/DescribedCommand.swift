@@ -59,6 +59,7 @@ struct DescribedCommand: Equatable {
         var line = Array(word.utf8)
         if let name { line += [UInt8(ascii: " ")] + name }
         for number in numbers { line += [UInt8(ascii: " ")] + Array("\(number)".utf8) }
+        line.append(13)
         line.withUnsafeBytes { bytes in
             guard case .command(let again) = LineParser.parse(bytes), DescribedCommand(again) == self else {
                 fatalError("read as something else: \(self)")
