@@ -28,7 +28,8 @@ public enum DecodedEvent {
 ///
 /// - Complexity: each byte is looked at a bounded number of times, if what is left is given again only with more.
 public struct Decoder: Sendable {
-    private enum State: Sendable {
+    @usableFromInline
+    enum State: Sendable {
         case line
         /// In the middle of a line that is too long; whether its last byte so far was CR.
         case discarding(afterCR: Bool)
@@ -38,7 +39,7 @@ public struct Decoder: Sendable {
         case swallowing(left: UInt64)
     }
 
-    private var state = State.line
+    @usableFromInline var state = State.line
 
     /// A decoder at the beginning of a connection.
     public init() {}
@@ -65,13 +66,14 @@ public struct Decoder: Sendable {
     }
 
     /// The next event in `input` from `offset` on.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func next(_ input: UnsafeRawBufferPointer, _ offset: inout Int) -> DecodedEvent {
         if case .line = state { return nextLine(input, &offset) }
         return nextInside(input, &offset)
     }
 
-    private mutating func nextLine(_ input: UnsafeRawBufferPointer, _ offset: inout Int) -> DecodedEvent {
+    @usableFromInline
+    mutating func nextLine(_ input: UnsafeRawBufferPointer, _ offset: inout Int) -> DecodedEvent {
         guard offset < input.count, let base = input.baseAddress else { return .needsMore }
         let start = base + offset
         let available = min(input.count - offset, ProtocolLimits.lineBytes)
@@ -93,7 +95,8 @@ public struct Decoder: Sendable {
         return nextInside(input, &offset)
     }
 
-    private mutating func nextInside(_ input: UnsafeRawBufferPointer, _ offset: inout Int) -> DecodedEvent {
+    @usableFromInline
+    mutating func nextInside(_ input: UnsafeRawBufferPointer, _ offset: inout Int) -> DecodedEvent {
         switch state {
         case .line: return nextLine(input, &offset)
         case .discarding(let afterCR): return discard(input, &offset, afterCR)
