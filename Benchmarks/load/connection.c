@@ -25,6 +25,9 @@ enum {
     COPIED = 1024             // bodies up to this size are cheaper copied than written as a piece of their own
 };
 
+// Edge-triggered: the kernel looks at a connection once for each time that something comes, not twice.
+static const uint32_t WATCHED = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
 uint64_t reply_count;
 static int epoll_fd;
 static uint32_t next_connection;
@@ -102,7 +105,7 @@ struct connection *connection_open(const struct role *role, size_t expected_byte
     c->in_capacity = (expected_bytes < 1 << 20 ? expected_bytes : 1 << 20) + 2 * LINE_MAX_BYTES;
     c->in = allocate(1, c->in_capacity);
     if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0) fail("O_NONBLOCK: %s", strerror(errno));
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    struct epoll_event event = {.events = WATCHED, .data.ptr = c};
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0) fail("epoll_ctl: %s", strerror(errno));
     return c;
 }
@@ -245,7 +248,7 @@ void ask_kick(struct connection *c, uint64_t bound) {
 static void watch_for(struct connection *c, bool write) {
     if (c->wants_write == write) return;
     c->wants_write = write;
-    struct epoll_event event = {.events = EPOLLIN | (write ? EPOLLOUT : 0), .data.ptr = c};
+    struct epoll_event event = {.events = WATCHED | (write ? EPOLLOUT : 0), .data.ptr = c};
     if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event) < 0) fail("epoll_ctl: %s", strerror(errno));
 }
 
@@ -283,26 +286,31 @@ void flush(struct connection *c) {
 
 // MARK: Reading
 
-static void receive(struct connection *c) {
+// One read, and all replies in it. Answers whether there is more to read, perhaps: behind a full read, and the end behind
+// the last bytes.
+static bool receive(struct connection *c, bool has_ended) {
     if (c->in_start > 0 && c->in_capacity - c->in_end < LINE_MAX_BYTES + options.size + 2) {
         memmove(c->in, c->in + c->in_start, c->in_end - c->in_start);
         c->in_end -= c->in_start;
         c->in_start = 0;
     }
-    ssize_t count = read(c->fd, c->in + c->in_end, c->in_capacity - c->in_end);
+    size_t room = c->in_capacity - c->in_end;
+    ssize_t count = read(c->fd, c->in + c->in_end, room);
     if (count < 0) {
-        if (errno == EAGAIN || errno == EINTR) return;
+        if (errno == EINTR) return true;
+        if (errno == EAGAIN) return false;
         fail("connection %" PRIu32 ": read: %s", c->number, strerror(errno));
     }
     if (count == 0)
         fail("connection %" PRIu32 ": closed by the server after %" PRIu64 " replies", c->number, reply_count);
+    bool has_more = has_ended || (size_t)count == room;
     c->in_end += (size_t)count;
     // What is asked from here on cannot be answered yet.
     uint32_t due = c->expected_count;
     for (; c->in_start < c->in_end && due > 0; due--) {
         struct reply reply = {0};
         size_t used = reply_take(c, c->in + c->in_start, c->in_end - c->in_start, &reply);
-        if (used == 0) return;
+        if (used == 0) return has_more;
         c->in_start += used;
         c->expected_first = (c->expected_first + 1) & (c->expected_capacity - 1);
         c->expected_count--;
@@ -312,6 +320,7 @@ static void receive(struct connection *c) {
     if (c->in_start < c->in_end) wrong(c, "nothing", c->in + c->in_start, c->in_end - c->in_start);
     c->in_start = c->in_end = 0;
     if (c->expected_count == 0) c->role->answered(c);
+    return has_more;
 }
 
 // To the microsecond, which epoll_wait is not.
@@ -341,7 +350,9 @@ void turn(double until, void (*between)(void)) {
         struct connection *c = events[i].data.ptr;
         if (c->finished) fail("connection %" PRIu32 ": bytes or an end came after the last reply", c->number);
         if (events[i].events & EPOLLOUT) flush(c);
-        if (events[i].events & ~(uint32_t)EPOLLOUT) receive(c);
+        bool has_ended = events[i].events & ~(uint32_t)(EPOLLIN | EPOLLOUT);
+        if (has_ended || events[i].events & EPOLLIN)
+            while (receive(c, has_ended)) {}
         if (between) between();
     }
 }
