@@ -39,9 +39,13 @@ public struct BodyAllocator: ~Copyable {
     private static let spareLimit = 4
     /// Chunks of blocks from this size on get their memory at once.
     private static let populatedBlock = 8 << 10
+    /// So do the chunks of a class that has so many: one that isn't filled then is a small part of what there is.
+    private static let populatedFrom: UInt32 = 4
 
     /// For each class, the first chunk with room.
     private let open: UnsafeMutablePointer<Chunk?>
+    /// For each class, how many chunks it has.
+    private let counts: UnsafeMutablePointer<UInt32>
     /// Empty chunks kept for the next need of any class.
     private var spare: Chunk?
     private var spareCount = 0
@@ -59,6 +63,8 @@ public struct BodyAllocator: ~Copyable {
     public init() {
         open = .allocate(capacity: Self.classCount)
         open.initialize(repeating: nil, count: Self.classCount)
+        counts = .allocate(capacity: Self.classCount)
+        counts.initialize(repeating: 0, count: Self.classCount)
     }
 
     deinit {
@@ -75,6 +81,7 @@ public struct BodyAllocator: ~Copyable {
             munmap(current, Self.chunkBytes)
         }
         open.deallocate()
+        counts.deallocate()
     }
 
     /// The block a body of that length takes, in bytes.
@@ -208,9 +215,11 @@ public struct BodyAllocator: ~Copyable {
             chunk = made.bindMemory(to: ChunkHeader.self, capacity: 1)
         } else {
             guard let mapped = mapAligned(Self.chunkBytes) else { return nil }
-            // A chunk of large blocks is full after a few bodies: its pages come at once, for half of what they cost one
-            // by one.
-            if fillsChunks || Self.blockBytes(ofClass: sizeClass) >= Self.populatedBlock {
+            // A chunk of large blocks is full after a few bodies, and one of many is most likely filled: its pages come at
+            // once, for half of what they cost one by one.
+            if fillsChunks || counts[sizeClass] >= Self.populatedFrom
+                || Self.blockBytes(ofClass: sizeClass) >= Self.populatedBlock
+            {
                 populate(mapped, Self.usedBytes(ofChunksOf: sizeClass))
             }
             chunk = mapped.bindMemory(to: ChunkHeader.self, capacity: 1)
@@ -219,6 +228,7 @@ public struct BodyAllocator: ~Copyable {
             to: ChunkHeader(
                 blockBytes: UInt32(Self.blockBytes(ofClass: sizeClass)), sizeClass: UInt32(sizeClass), live: 0,
                 untouched: UInt32(Self.firstBlock), free: nil, previous: nil, next: nil))
+        counts[sizeClass] += 1
         link(chunk)
         return chunk
     }
@@ -241,6 +251,7 @@ public struct BodyAllocator: ~Copyable {
 
     private mutating func retire(_ chunk: Chunk) {
         unlink(chunk)
+        counts[Int(chunk.pointee.sizeClass)] -= 1
         if spareCount < Self.spareLimit {
             chunk.pointee.next = spare
             spare = chunk

@@ -67,6 +67,8 @@ struct JobSlab: ~Copyable {
     private static let shift: UInt32 = 11
     private static let perPage: UInt32 = 1 << shift
     private static let pageBytes = Int(perPage) * MemoryLayout<JobRecord>.stride
+    /// Where there are so many pages another gets its memory at once: if it isn't filled it is a small part of them.
+    private static let populatedFrom: UInt32 = 4
 
     private var pages: UnsafeMutablePointer<Page>
     private var pageCount: UInt32 = 0
@@ -143,7 +145,7 @@ struct JobSlab: ~Copyable {
 
     private mutating func addPage() -> Bool {
         guard let memory = mapPages(Self.pageBytes) else { return false }
-        if fillsPages { populate(memory, Self.pageBytes) }
+        if fillsPages || pageCount - UInt32(unmapped.count) >= Self.populatedFrom { populate(memory, Self.pageBytes) }
         let number: UInt32
         if let known = unmapped.popLast() {
             number = known

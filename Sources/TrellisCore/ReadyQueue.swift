@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+internal import Glibc
+
 /// A ready job with the key that it is ordered by.
 ///
 /// The order must be strict and total: where two keys are equal, the ids decide.
@@ -71,7 +73,7 @@ public struct ReadyQueue<Entry: ReadyQueueEntry>: ~Copyable {
 
     @inlinable
     deinit {
-        run?.deallocate()
+        releaseMemory(run)
         var heap = heap
         heap.deallocate()
     }
@@ -162,7 +164,7 @@ public struct ReadyQueue<Entry: ReadyQueueEntry>: ~Copyable {
         head = 0
         end = 0
         guard capacity > 1024 else { return }
-        run?.deallocate()
+        releaseMemory(run)
         run = nil
         capacity = 0
     }
@@ -171,9 +173,19 @@ public struct ReadyQueue<Entry: ReadyQueueEntry>: ~Copyable {
     @inlinable
     mutating func makeRoom() {
         let live = end - head - gaps
+        if live == capacity {
+            // Where all is in its place the system may move whole pages, which saves the copy and the new ones.
+            let wanted = max(Self.smallest, capacity * 2)
+            run = resizeMemory(run, to: wanted * MemoryLayout<Entry>.stride).assumingMemoryBound(to: Entry.self)
+            capacity = wanted
+            return
+        }
         let wanted = max(
             Self.smallest, live * 2 > capacity ? capacity * 2 : live * 4 < capacity ? capacity / 2 : capacity)
-        let target = wanted == capacity ? run : .allocate(capacity: wanted)
+        let target =
+            wanted == capacity
+            ? run
+            : resizeMemory(nil, to: wanted * MemoryLayout<Entry>.stride).assumingMemoryBound(to: Entry.self)
         guard let target else { preconditionFailure("the run has no memory") }
         var next = 0
         if let run {
@@ -181,7 +193,7 @@ public struct ReadyQueue<Entry: ReadyQueueEntry>: ~Copyable {
                 target[next] = run[position]
                 next += 1
             }
-            if wanted != capacity { run.deallocate() }
+            if wanted != capacity { releaseMemory(run) }
         }
         run = target
         capacity = wanted
@@ -190,3 +202,14 @@ public struct ReadyQueue<Entry: ReadyQueueEntry>: ~Copyable {
         gaps = 0
     }
 }
+
+/// Memory of so many bytes, with what was in the old.
+@usableFromInline
+func resizeMemory(_ memory: UnsafeMutableRawPointer?, to bytes: Int) -> UnsafeMutableRawPointer {
+    guard let larger = realloc(memory, bytes) else { preconditionFailure("the system has no memory for ready jobs") }
+    return larger
+}
+
+/// Gives back what `resizeMemory` gave.
+@usableFromInline
+func releaseMemory(_ memory: UnsafeMutableRawPointer?) { free(memory) }
