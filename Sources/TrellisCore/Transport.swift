@@ -66,7 +66,7 @@ public protocol ByteStream: AnyObject {
 
 /// What `accept` came to.
 public enum AcceptOutcome {
-    /// A connection whose bytes go through a non-blocking descriptor as it is. The loop owns it from now on.
+    /// A connection whose bytes go through a non-blocking stream socket as it is. The loop owns it from now on.
     case descriptor(Int32, Peer)
     /// A connection whose bytes go through a stream.
     case stream(any ByteStream, Peer)

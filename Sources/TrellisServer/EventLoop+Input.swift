@@ -33,8 +33,8 @@ extension EventLoop {
             // A worker that waits is told at once, even if commands that it sent ahead can't be read yet.
             if connection.pointee.mayHaveEnded && connection.pointee.isBlocked { endInput(of: connection) }
             if connection.pointee.isGone && mustWait(connection) { markClosing(connection) }
-        } else if connection.pointee.isResumable && connection.pointee.leftover.count > 0 {
-            // What it left over comes first, and is done in this turn: reading on top of it would have no bound.
+        } else if connection.pointee.isResumable {
+            // What it left over comes first, and `resume` reads on by itself: reading on top of it would have no bound.
             return
         } else if gate != nil {
             receiveIntoBatch(connection)
@@ -142,7 +142,7 @@ extension EventLoop {
         }
     }
 
-    /// Decodes what connections left over while they were blocked.
+    /// Decodes what connections left over while they were blocked, and reads those that won't be told of.
     mutating func resume() {
         guard !resumable.isEmpty else { return }
         let ready = resumable

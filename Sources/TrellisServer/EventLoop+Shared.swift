@@ -186,10 +186,11 @@ extension EventLoop {
         guard !connection.pointee.isClosing else { return }
         if connection.pointee.isFinishing {
             finish(connection)
-        } else if !mustWait(connection) {
-            if segment.isCut || connection.pointee.hasEnded || connection.pointee.mayHaveMore {
-                markResumable(connection)
-            }
+        } else if connection.pointee.mayHaveMore
+            || (!mustWait(connection) && (segment.isCut || connection.pointee.hasEnded))
+        {
+            // Its end may be there to be read, of which who waits is to be told, too.
+            markResumable(connection)
         }
         updateInterest(connection)
     }

@@ -8,16 +8,16 @@ internal import TrellisWire
 
 /// The loop: waits for events, runs commands on the engine, lets replies out when the store has made them safe.
 ///
-/// One turn: due timers; one read for each readable connection, its commands decoded and performed; one commit; one
-/// write for each connection with new output. Kept behind a pointer, as the engine is.
+/// One turn: due timers; one read for each readable connection, or another one behind a full one, its commands decoded
+/// and performed; one commit; one write for each connection with new output. Kept behind a pointer, as the engine is.
 ///
 /// A loop has its engine alone, or shares it with others (`EventLoop+Shared`): then the commands of a turn are gathered
 /// first and performed together, and nothing but what is said to be inside touches the engine.
 struct EventLoop: ~Copyable {
     static var eventsPerWait: Int { 256 }
-    /// The most that one read takes: what a connection can have done in one turn.
+    /// The most that one read takes.
     static var readBytes: Int { 64 << 10 }
-    /// The most of a large body that one turn reads or writes for a connection.
+    /// The most of a large body that is read, or written, for a connection before others have their turn.
     ///
     /// A peer on another core may keep up with the loop, so that the system's buffers alone set no bound.
     static var bodyBytesPerTurn: Int { 256 << 10 }

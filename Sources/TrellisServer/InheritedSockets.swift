@@ -15,7 +15,7 @@ enum InheritedSockets {
         }
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(name) }
         var listeners: [any Listener] = []
-        for descriptor in first..<first + count where isListening(descriptor) {
+        for descriptor in first..<first + count where isListening(descriptor) && isStream(descriptor) {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             let endpoint = SocketAddress.describe(localEndOf: descriptor)
             listeners.append(SocketListener(descriptor: descriptor, endpoint: endpoint))
@@ -27,9 +27,16 @@ enum InheritedSockets {
         getenv(name).flatMap { Int32(String(cString: $0)) }
     }
 
-    private static func isListening(_ descriptor: Int32) -> Bool {
+    private static func isListening(_ descriptor: Int32) -> Bool { option(SO_ACCEPTCONN, of: descriptor) == 1 }
+
+    /// Whether it has no packets: a read is to take all that is there.
+    private static func isStream(_ descriptor: Int32) -> Bool {
+        option(SO_TYPE, of: descriptor) == Int32(SOCK_STREAM.rawValue)
+    }
+
+    private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
-        return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0
+        return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
     }
 }

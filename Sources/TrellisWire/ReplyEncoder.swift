@@ -12,7 +12,7 @@ public enum ReplyEncoder {
 
     /// Writes the head of a reply and answers its length.
     ///
-    /// For `USING` the head is all before the name.
+    /// For `USING` the head is all before the name. Behind the head, up to `headBytes`, anything may be written.
     @inline(__always)
     public static func encodeHead(of reply: Reply, to start: UnsafeMutableRawPointer) -> Int {
         switch reply {

@@ -11,22 +11,37 @@ struct ArrivalTests {
     private static let commandCount = 2 * 65_536 / 16
     private static let commands = String(repeating: "list-tube-used\r\n", count: commandCount)
     private static let replies = String(repeating: "USING default\r\n", count: commandCount)
+    private static let someCommands = String(repeating: "list-tube-used\r\n", count: 200)
+    private static let someReplies = String(repeating: "USING default\r\n", count: 200)
+    /// Several loops keep what waits and what is decoded apart from each other.
+    private static let settings = Route.allCases.flatMap {
+        [Setting(route: $0, threads: 1), Setting(route: $0, threads: 4)]
+    }
 
-    @Test(arguments: Route.allCases)
-    func moreThanAReadTakesIsDoneThoughNothingFollows(over route: Route) throws {
-        let server = try TrellisProcess()
+    struct Setting {
+        var route: Route
+        var threads: Int
+
+        func start() throws -> TrellisProcess {
+            try TrellisProcess(limits: "job-size: 1MiB", more: "io-threads: \(threads)")
+        }
+    }
+
+    @Test(arguments: settings)
+    func moreThanAReadTakesIsDoneThoughNothingFollows(_ setting: Setting) throws {
+        let server = try setting.start()
         defer { server.kill() }
-        let client = try server.connect(route)
+        let client = try server.connect(setting.route)
         try server.meetAtOnce(client) { client.send(Self.commands) }
         try client.expect(Self.replies)
         try server.stop()
     }
 
-    @Test(arguments: Route.allCases)
-    func moreThanAReadTakesIsDoneBehindAReserveThatWaits(over route: Route) throws {
-        let server = try TrellisProcess()
+    @Test(arguments: settings)
+    func moreThanAReadTakesIsDoneBehindAReserveThatWaits(_ setting: Setting) throws {
+        let server = try setting.start()
         defer { server.kill() }
-        let client = try server.connect(route)
+        let client = try server.connect(setting.route)
         let producer = try server.connect()
         try server.meetAtOnce(client) { client.send("reserve\r\n" + Self.commands) }
         try waitUntilWaiting(1, on: "default", seenBy: producer)
@@ -36,11 +51,11 @@ struct ArrivalTests {
     }
 
     /// A body that ends where a read ends, with and without a command behind it.
-    @Test(arguments: Route.allCases)
-    func largeBodyIsTakenWithWhatIsBehindIt(over route: Route) throws {
-        let server = try TrellisProcess(limits: "job-size: 1MiB")
+    @Test(arguments: settings)
+    func largeBodyIsTakenWithWhatIsBehindIt(_ setting: Setting) throws {
+        let server = try setting.start()
         defer { server.kill() }
-        let client = try server.connect(route)
+        let client = try server.connect(setting.route)
         let body = String(repeating: "b", count: 100_000)
         try client.put(body)
         try server.meetAtOnce(client) { client.send("put 0 0 60 100000\r\n\(body)\r\nlist-tube-used\r\n") }
@@ -51,7 +66,7 @@ struct ArrivalTests {
     }
 
     @Test(
-        arguments: Route.allCases,
+        arguments: settings,
         [
             ("", ""),
             ("list-tube-used\r\n", "USING default\r\n"),
@@ -60,13 +75,17 @@ struct ArrivalTests {
             ("reserve\r\n", "TIMED_OUT\r\n"),
             ("reserve\r\nlist-tube-used\r\n", "TIMED_OUT\r\nUSING default\r\n"),
             ("reserve\r\n" + commands, "TIMED_OUT\r\n" + replies),
+            (
+                "reserve\r\n\(someCommands)reserve\r\n\(commands)",
+                "TIMED_OUT\r\n\(someReplies)TIMED_OUT\r\n\(replies)"
+            ),
         ])
     func clientThatAsksAndHalfClosesAtOnceIsAnsweredAndClosed(
-        over route: Route, _ exchange: (commands: String, replies: String)
+        _ setting: Setting, _ exchange: (commands: String, replies: String)
     ) throws {
-        let server = try TrellisProcess()
+        let server = try setting.start()
         defer { server.kill() }
-        let client = try server.connect(route)
+        let client = try server.connect(setting.route)
         try server.meetAtOnce(client) {
             client.send(exchange.commands)
             client.halfClose()
@@ -76,12 +95,12 @@ struct ArrivalTests {
         try server.stop()
     }
 
-    @Test(arguments: Route.allCases)
-    func clientThatAsksAndIsGoneAtOnceHoldsNothing(over route: Route) throws {
-        let server = try TrellisProcess()
+    @Test(arguments: settings)
+    func clientThatAsksAndIsGoneAtOnceHoldsNothing(_ setting: Setting) throws {
+        let server = try setting.start()
         defer { server.kill() }
         let observer = try server.connect()
-        let client = try server.connect(route)
+        let client = try server.connect(setting.route)
         try server.meetAtOnce(client) {
             client.send("reserve\r\n")
             client.close()
