@@ -50,7 +50,7 @@ struct ArrivalTests {
         try server.stop()
     }
 
-    /// A body that ends where a read ends, with and without a command behind it.
+    /// Such a body is read to where it belongs, by reads of its own.
     @Test(arguments: settings)
     func largeBodyIsTakenWithWhatIsBehindIt(_ setting: Setting) throws {
         let server = try setting.start()
