@@ -138,7 +138,7 @@ extension Log {
                 segment.usedBytes - min(segment.usedBytes, UInt64(LogFormat.segmentHeaderBytes)))
             found.append(segment)
             recovered.append(SegmentStatistics(scan, content))
-            if position < older { scans.giveBack(scan.content) }
+            if position < older { scans.giveBack(scan.room) }
         }
         if replay.orphans > 0 {
             host.report(.warning, "changes were ignored whose jobs aren't in the log any more: \(replay.orphans)")

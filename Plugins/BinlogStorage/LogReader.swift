@@ -52,6 +52,8 @@ struct LogReader {
             let path = settings.path(ofSegment: number)
             let (file, size) = try fileFault { () throws(FileError) in
                 let file = try settings.files.open(path, mode)
+                // The heads; fetching more would give those that hold nothing memory.
+                file.expect(.parts)
                 return (file, try file.size())
             }
             files.append((number, file, size))
@@ -112,44 +114,59 @@ struct LogReader {
         }
         // A power loss may take the head of a segment, or all of it, and leave what was written behind it. All are read:
         // groups that a later life wrote again could else be followed by some of an earlier one.
-        while let last = unused.last, try isZero(last.file, last.size) {
+        while let last = unused.last, try isZero(last.file) {
             spares.insert(SegmentFile(number: last.number, file: last.file, capacity: last.size), at: 0)
             unused.removeLast()
         }
         files += unused
     }
 
-    private func isZero(_ file: any File, _ size: UInt64) throws(StorageError) -> Bool {
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+    /// Whether a file holds nothing.
+    ///
+    /// Room that was never written to isn't read: with 10^6 jobs that is 200 MB.
+    private func isZero(_ file: any File) throws(StorageError) -> Bool {
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceBytes, alignment: 16)
         defer { piece.deallocate() }
         return try fileFault { () throws(FileError) in
             var offset: UInt64 = 0
-            while offset < size {
-                let count = try file.readAll(at: offset, into: piece)
+            while let data = try file.data(from: offset) {
+                let wanted = min(UInt64(piece.count), data.upperBound - data.lowerBound)
+                let count = try file.readAll(
+                    at: data.lowerBound, into: UnsafeMutableRawBufferPointer(rebasing: piece[..<Int(wanted)]))
                 guard UnsafeRawBufferPointer(rebasing: piece[..<count]).isZero else { return false }
-                if count < piece.count { break }
-                offset += UInt64(count)
+                if count < wanted { break }
+                offset = data.lowerBound + UInt64(count)
             }
             return true
         }
     }
 
-    private func read(_ file: any File, _ size: UInt64, into kept: LogBuffer? = nil) throws(StorageError) -> LogBuffer {
-        let buffer = kept ?? LogBuffer(capacity: max(Int(size), LogFormat.segmentHeaderBytes))
-        buffer.empty()
-        let count = try fileFault { () throws(FileError) in
-            try file.readAll(at: 0, into: UnsafeMutableRawBufferPointer(rebasing: buffer.tail(Int(size))[..<Int(size)]))
-        }
-        buffer.append(count)
-        return buffer
-    }
+    /// Files are read in pieces of this size, in bytes.
+    private static let pieceBytes = 256 << 10
 
-    /// The content of a segment, looked at whole; in a buffer of the caller's, if there is one.
-    func scan(_ position: Int, into buffer: LogBuffer? = nil) throws(StorageError) -> SegmentScan {
+    /// The content of a segment, looked at whole; in room of the caller's, if there is some.
+    func scan(_ position: Int, into kept: SegmentRoom? = nil) throws(StorageError) -> SegmentScan {
         let (number, file, size) = files[position]
-        return SegmentScan(
-            number: number, path: settings.path(ofSegment: number), content: try read(file, size, into: buffer),
-            header: headers[number], storeID: storeID)
+        file.expect(.whole)
+        let room = kept ?? SegmentRoom(bytes: max(Int(size), LogFormat.segmentHeaderBytes))
+        room.empty()
+        let buffer = room.content
+        let scan = SegmentScan(
+            number: number, path: settings.path(ofSegment: number), room: room, header: headers[number],
+            storeID: storeID)
+        var isRead = false
+        while !isRead {
+            let wanted = min(Self.pieceBytes, Int(size) - buffer.count)
+            let count = try fileFault { () throws(FileError) in
+                let free = buffer.tail(Int(size) - buffer.count)
+                return try file.readAll(
+                    at: UInt64(buffer.count), into: UnsafeMutableRawBufferPointer(rebasing: free[..<wanted]))
+            }
+            buffer.append(count)
+            isRead = count < wanted || buffer.count == Int(size)
+            scan.goOn(isRead: isRead)
+        }
+        return scan
     }
 
     // MARK: The end

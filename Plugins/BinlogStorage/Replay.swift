@@ -20,7 +20,7 @@ struct Replay: ~Copyable {
     /// Records that aren't what they should be, for a repair; a start doesn't go on behind the first.
     private(set) var faults: [Place] = []
     private let plain = LogBuffer()
-    private var offsets: [Int] = []
+    private var marks: [SegmentRoom.Mark] = []
 
     init() {}
 
@@ -65,6 +65,15 @@ struct Replay: ~Copyable {
         highestID = max(highestID, scan.header?.highestID ?? 0)
         let codecName = scan.header?.codec ?? look.headlessCodec
         guard let codec = codecs.first(where: { $0.name == codecName }) else {
+            if scan.hasRecords, !look.checksEach {
+                swap(&marks, &scan.room.records)
+                defer { swap(&marks, &scan.room.records) }
+                content.records = marks.count
+                content.plainBytes = scan.groups.reduce(0) { $0 + UInt64($1.header.storedBytes) }
+                decide(scan.content.bytes, in: scan.number)
+                give(scan.content.bytes, &content, deliver)
+                return content
+            }
             let ranges = scan.groups.map(Self.storedRange)
             try take(scan.groups[...], at: ranges, of: scan.content.bytes, scan, look, &content, deliver)
             return content
@@ -148,74 +157,44 @@ struct Replay: ~Copyable {
         _ groups: ArraySlice<SegmentScan.Group>, at ranges: [Range<Int>?], of bytes: UnsafeRawBufferPointer,
         _ scan: SegmentScan, _ look: Look, _ content: inout Content, _ deliver: (StoredJob, Bool) -> Void
     ) throws(Fault) {
-        offsets.removeAll(keepingCapacity: true)
+        marks.removeAll(keepingCapacity: true)
         for (group, range) in zip(groups, ranges) {
             guard let range else { continue }
-            let before = offsets.count
+            let before = marks.count
             do throws(Fault) {
-                try split(bytes, range, group, scan, look.checksEach)
+                try group.split(bytes, range, seed: look.checksEach ? scan.seed : nil, into: &marks)
             } catch {
                 try found(error, scan, look)
             }
-            content.records += offsets.count - before
+            content.records += marks.count - before
             content.plainBytes += UInt64(range.count)
         }
         decide(bytes, in: scan.number)
         give(bytes, &content, deliver)
     }
 
-    private mutating func split(
-        _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ group: SegmentScan.Group, _ scan: SegmentScan,
-        _ checksEach: Bool
-    ) throws(Fault) {
-        guard range.count == group.header.plainBytes else {
-            throw Fault(
-                offset: group.offset, reason: "group \(group.header.number) has another length than it says")
-        }
-        var offset = range.lowerBound
-        var count = 0
-        while offset < range.upperBound {
-            do throws(LogRecord.Fault) {
-                let record = try LogRecord(at: UnsafeRawBufferPointer(rebasing: bytes[offset..<range.upperBound]))
-                if checksEach { try record.checkChecksum(seed: scan.seed) }
-                offsets.append(offset)
-                offset += record.bytes.count
-                count += 1
-            } catch {
-                throw Fault(
-                    offset: group.offset, reason: "record \(count + 1) of group \(group.header.number) \(error.words)")
-            }
-        }
-        guard count == group.header.records else {
-            throw Fault(
-                offset: group.offset,
-                reason: "group \(group.header.number) has \(count) records and says \(group.header.records)")
-        }
-    }
-
     /// The records from the last to the first: the last word on a job is the one that counts.
     ///
-    /// Of the offsets, those of live jobs' puts remain.
+    /// Of the marks, those of live jobs' puts remain.
     private mutating func decide(_ bytes: UnsafeRawBufferPointer, in segment: UInt64) {
-        var kept = offsets.count
-        for position in offsets.indices.reversed() {
-            let offset = offsets[position]
-            let id = bytes.get(UInt64.self, at: offset + 16)
-            highestID = max(highestID, id)
-            switch bytes[offset + 8] {
-            case LogRecord.Kind.put.rawValue:
-                if decided.insert(id) {
+        var kept = marks.count
+        for position in marks.indices.reversed() {
+            let mark = marks[position]
+            highestID = max(highestID, mark.id)
+            switch mark.kind {
+            case .put:
+                if decided.insert(mark.id) {
                     kept -= 1
-                    offsets[kept] = offset
+                    marks[kept] = mark
                 }
-            case LogRecord.Kind.update.rawValue:
-                if !decided.contains(id), updates[id] == nil {
-                    updates[id] = (record(bytes, offset).facts, segment)
+            case .update:
+                if !decided.contains(mark.id), updates[mark.id] == nil {
+                    updates[mark.id] = (record(bytes, mark.offset).facts, segment)
                 }
-            default: _ = decided.insert(id)
+            case .delete: _ = decided.insert(mark.id)
             }
         }
-        offsets.removeFirst(kept)
+        marks.removeFirst(kept)
     }
 
     private func record(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> LogRecord {
@@ -225,8 +204,14 @@ struct Replay: ~Copyable {
     private mutating func give(
         _ bytes: UnsafeRawBufferPointer, _ content: inout Content, _ deliver: (StoredJob, Bool) -> Void
     ) {
-        for offset in offsets {
-            let record = record(bytes, offset)
+        for (position, mark) in marks.enumerated() {
+            // The bytes come from the cache of the processor that read them: each record is asked for while the two before
+            // it are dealt with.
+            if position + 2 < marks.count {
+                let (next, behind) = (marks[position + 1], marks[position + 2])
+                if let address = bytes.baseAddress { prefetch(address + behind.offset, behind.offset - next.offset) }
+            }
+            let record = record(bytes, mark.offset)
             let update = updates.isEmpty ? nil : updates.removeValue(forKey: record.id)
             content.jobs += 1
             content.ids.append(record.id)
@@ -239,6 +224,38 @@ struct Replay: ~Copyable {
                 liveUpdateBytes[update.segment, default: 0] += UInt64(LogRecord.updateBytes)
             }
             deliver(record.job(update?.facts ?? record.facts), update != nil)
+        }
+    }
+}
+
+extension SegmentScan.Group {
+    /// Adds its records, which lie at that place in the bytes; up to the first that can't be one.
+    ///
+    /// With a seed their checksums are looked at, too.
+    func split(
+        _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, seed: UInt32? = nil,
+        into marks: inout [SegmentRoom.Mark]
+    ) throws(Replay.Fault) {
+        guard range.count == header.plainBytes else {
+            throw Replay.Fault(offset: offset, reason: "group \(header.number) has another length than it says")
+        }
+        var position = range.lowerBound
+        var count = 0
+        while position < range.upperBound {
+            do throws(LogRecord.Fault) {
+                let record = try LogRecord(at: UnsafeRawBufferPointer(rebasing: bytes[position..<range.upperBound]))
+                if let seed { try record.checkChecksum(seed: seed) }
+                marks.append(SegmentRoom.Mark(id: record.id, offset: position, kind: record.kind))
+                position += record.bytes.count
+                count += 1
+            } catch {
+                throw Replay.Fault(
+                    offset: offset, reason: "record \(count + 1) of group \(header.number) \(error.words)")
+            }
+        }
+        guard count == header.records else {
+            throw Replay.Fault(
+                offset: offset, reason: "group \(header.number) has \(count) records and says \(header.records)")
         }
     }
 }

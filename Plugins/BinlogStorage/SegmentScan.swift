@@ -9,8 +9,9 @@ internal import TrellisFiles
 final class SegmentScan: @unchecked Sendable {
     let number: UInt64
     let path: String
-    /// The whole file.
-    let content: LogBuffer
+    /// Holds what has been read of the file, in the end the whole, and what was found in it.
+    let room: SegmentRoom
+    var content: LogBuffer { room.content }
     let header: SegmentHeader?
     let seed: UInt32
 
@@ -33,12 +34,14 @@ final class SegmentScan: @unchecked Sendable {
     private(set) var nextGroup: UInt64
     /// Nil where nothing but zeroes follows.
     private(set) var broken: Break?
+    /// Whether the room holds the records of just these groups: not where they are compressed, or one can't be a record.
+    private(set) var hasRecords = false
 
-    /// Looks at a file's content.
-    init(number: UInt64, path: String, content: LogBuffer, header: SegmentHeader?, storeID: UInt64) {
+    /// Begins to look at a file, whose content comes into the room; `goOn` does it.
+    init(number: UInt64, path: String, room: SegmentRoom, header: SegmentHeader?, storeID: UInt64) {
         self.number = number
         self.path = path
-        self.content = content
+        self.room = room
         self.header = header
         seed = LogFormat.seed(storeID: storeID, segment: number)
         nextGroup = header?.firstGroup ?? 0
@@ -46,15 +49,18 @@ final class SegmentScan: @unchecked Sendable {
             end = 0
             broken = Break(offset: 0, reason: "the segment's head can't be read")
         } else {
-            walk()
+            hasRecords = header?.codec == LogSettings.plainCodec
         }
     }
 
-    private func walk() {
+    /// Looks at the groups that are there whole by now; where the file `isRead` to its end, at what follows them, too.
+    ///
+    /// Called after each piece that is read, while the processor's cache holds it: that halves what it takes.
+    func goOn(isRead: Bool) {
         let bytes = content.bytes
-        while true {
+        while broken == nil {
             guard let header = GroupHeader(decoding: UnsafeRawBufferPointer(rebasing: bytes[end...]), seed: seed) else {
-                if !UnsafeRawBufferPointer(rebasing: bytes[end...]).isZero {
+                if isRead, !UnsafeRawBufferPointer(rebasing: bytes[end...]).isZero {
                     broken = Break(offset: end, reason: "no group begins here, and yet the rest isn't empty")
                 }
                 return
@@ -64,13 +70,28 @@ final class SegmentScan: @unchecked Sendable {
                     offset: end, reason: "group \(header.number) stands where group \(nextGroup) should be")
                 return
             }
+            guard isRead || header.totalBytes <= content.count - end else { return }
             guard isIntact(header, at: end) else {
                 broken = Break(offset: end, reason: "the checksum of group \(header.number) is wrong")
                 return
             }
-            groups.append(Group(offset: end, header: header))
+            let group = Group(offset: end, header: header)
+            groups.append(group)
+            findRecords(of: group)
             end += header.totalBytes
             nextGroup += 1
+        }
+    }
+
+    /// Looks at the records of a plain group.
+    private func findRecords(of group: Group) {
+        guard hasRecords else { return }
+        let start = group.offset + LogFormat.groupHeaderBytes
+        do throws(Replay.Fault) {
+            try group.split(content.bytes, start..<start + group.header.storedBytes, into: &room.records)
+        } catch {
+            // Who replays the segment comes upon it again, and says so.
+            hasRecords = false
         }
     }
 
@@ -116,6 +137,7 @@ final class SegmentScan: @unchecked Sendable {
     /// Takes away the groups from that number on: they are a torn tail.
     func cut(at group: UInt64) {
         while let last = groups.last, last.header.number >= group {
+            hasRecords = false
             groups.removeLast()
             end = last.offset
         }
@@ -126,6 +148,7 @@ final class SegmentScan: @unchecked Sendable {
     /// Takes the groups behind the break as well, for a repair.
     func acceptGroupsBeyondBreak() {
         let more = groupsBeyondBreak()
+        hasRecords = false
         groups += more
         if let last = more.last {
             end = last.offset + last.header.totalBytes

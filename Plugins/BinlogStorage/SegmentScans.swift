@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 internal import TrellisCore
+internal import TrellisFiles
 
 /// The segments of a log from the newest to the oldest, each read and checked by a thread while the one before is being
 /// replayed.
@@ -8,13 +9,13 @@ final class SegmentScans: Sendable {
     private struct State {
         var ready: [SegmentScan] = []
         var failure: StorageError?
-        /// Buffers that nobody uses; a segment is read when there is one.
-        var buffers: [LogBuffer]
+        /// Rooms that nobody uses; a segment is read when there is one.
+        var rooms: [SegmentRoom]
         var isStopping = false
     }
 
     private let reader: LogReader
-    private let state = Monitor(State(buffers: [LogBuffer(), LogBuffer(), LogBuffer()]))
+    private let state = Monitor(State(rooms: [SegmentRoom(), SegmentRoom(), SegmentRoom()]))
     private let worker: Worker?
 
     /// The segments at the positions below; read as they are asked for where there is no thread.
@@ -28,13 +29,15 @@ final class SegmentScans: Sendable {
         worker = Worker {
             for position in (0..<end).reversed() {
                 // An empty list stands for the end.
-                let taken = state.wait { state -> [LogBuffer]? in
+                let taken = state.wait { state -> [SegmentRoom]? in
                     if state.isStopping { return [] }
-                    return state.buffers.popLast().map { [$0] }
+                    return state.rooms.popLast().map { [$0] }
                 }
-                guard let buffer = taken?.first else { return }
+                guard let room = taken?.first else { return }
+                // While this one is looked at the disk can be at work on the next.
+                if position > 0 { reader.files[position - 1].file.expect(.whole) }
                 do throws(StorageError) {
-                    let scan = try reader.scan(position, into: buffer)
+                    let scan = try reader.scan(position, into: room)
                     state.withLock { $0.ready.append(scan) }
                 } catch {
                     state.withLock { $0.failure = error }
@@ -56,9 +59,9 @@ final class SegmentScans: Sendable {
     }
 
     /// Takes the memory of a segment back that isn't needed any more.
-    func giveBack(_ buffer: LogBuffer) {
+    func giveBack(_ room: SegmentRoom) {
         state.withLock { state in
-            if state.buffers.count < 3 { state.buffers.append(buffer) }
+            if state.rooms.count < 3 { state.rooms.append(room) }
         }
         state.notify()
     }

@@ -49,10 +49,9 @@ public struct BodyAllocator: ~Copyable {
     /// Empty chunks kept for the next need of any class.
     private var spare: Chunk?
     private var spareCount = 0
-    /// Whether new chunks are certain to be filled soon, as they are while a store is being read.
-    var fillsChunks = false
-    /// Answers chunks that somebody has made ahead; nil when none is ready.
-    var supply: (() -> UnsafeMutableRawPointer?)?
+    /// Where chunks come from that are certain to be filled soon, as they are while a store is being read.
+    private var bulk: BulkMemory?
+    private var supply: (() -> UnsafeMutableRawPointer?)?
     /// Where bodies over the largest block lie.
     var large = LargeMemory()
 
@@ -214,14 +213,7 @@ public struct BodyAllocator: ~Copyable {
         } else if let made = supply?() {
             chunk = made.bindMemory(to: ChunkHeader.self, capacity: 1)
         } else {
-            guard let mapped = mapAligned(Self.chunkBytes) else { return nil }
-            // A chunk of large blocks is full after a few bodies, and one of many is most likely filled: its pages come at
-            // once, for half of what they cost one by one.
-            if fillsChunks || counts[sizeClass] >= Self.populatedFrom
-                || Self.blockBytes(ofClass: sizeClass) >= Self.populatedBlock
-            {
-                populate(mapped, Self.usedBytes(ofChunksOf: sizeClass))
-            }
+            guard let mapped = mapChunk(sizeClass) else { return nil }
             chunk = mapped.bindMemory(to: ChunkHeader.self, capacity: 1)
         }
         chunk.initialize(
@@ -233,18 +225,36 @@ public struct BodyAllocator: ~Copyable {
         return chunk
     }
 
-    /// The memory of a chunk, for which the system has given all its pages; nil where it has none.
-    ///
-    /// For `Engine.recover`; any thread may call it. What isn't used goes back by `returnChunk`.
-    public static func makeChunk() -> UnsafeMutableRawPointer? {
-        guard let memory = mapAligned(chunkBytes) else { return nil }
-        // Page by page: while the system gives many at once it lets no other thread map memory, which cost a start with
-        // 10^6 jobs 0.1 of 0.54 s.
-        for page in stride(from: 0, to: chunkBytes, by: 4096) {
-            memory.storeBytes(of: 0, toByteOffset: page, as: UInt8.self)
+    private mutating func mapChunk(_ sizeClass: Int) -> UnsafeMutableRawPointer? {
+        let isOneOfMany = counts[sizeClass] >= Self.populatedFrom
+        if isOneOfMany, let memory = bulk?.take(Self.chunkBytes) { return memory }
+        guard let memory = mapAligned(Self.chunkBytes) else { return nil }
+        // A chunk of large blocks is full after a few bodies, and one of many is most likely filled: its pages come at
+        // once, for half of what they cost one by one.
+        if isOneOfMany || Self.blockBytes(ofClass: sizeClass) >= Self.populatedBlock {
+            populate(memory, Self.usedBytes(ofChunksOf: sizeClass))
         }
         return memory
     }
+
+    /// Begins a time in which new chunks are certain to be filled soon.
+    ///
+    /// `supply` answers chunks that somebody has made ahead; nil when none is ready.
+    mutating func beginFilling(from supply: (() -> UnsafeMutableRawPointer?)?) {
+        self.supply = supply
+        bulk = BulkMemory()
+    }
+
+    /// Ends it.
+    mutating func endFilling() {
+        supply = nil
+        bulk = nil
+    }
+
+    /// The memory of a chunk, for `Engine.recover`; nil where the system has none.
+    ///
+    /// Any thread may call it. What isn't used goes back by `returnChunk`.
+    public static func makeChunk(of memory: inout BulkMemory) -> UnsafeMutableRawPointer? { memory.take(chunkBytes) }
 
     /// Gives the memory of a chunk that wasn't used back to the system.
     public static func returnChunk(_ memory: UnsafeMutableRawPointer) { munmap(memory, chunkBytes) }

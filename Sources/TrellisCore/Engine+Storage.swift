@@ -19,15 +19,13 @@ extension Engine {
         chunks: (() -> UnsafeMutableRawPointer?)? = nil
     ) throws(StorageError) {
         var buried: [UInt32] = []
-        var ready: [UInt32] = []
+        var ready = RecoveredOrder()
         var fault: StorageError?
-        bodies.fillsChunks = true
-        bodies.supply = chunks
-        jobs.fillsPages = true
+        bodies.beginFilling(from: chunks)
+        jobs.beginFilling()
         defer {
-            bodies.fillsChunks = false
-            bodies.supply = nil
-            jobs.fillsPages = false
+            bodies.endFilling()
+            jobs.endFilling()
         }
         // Neighbours in a store often share a tube.
         var tube = TubeIndex.defaultTube.index
@@ -47,7 +45,7 @@ extension Engine {
             }
             place(stored, note, body, slot, in: tube)
             switch stored.state {
-            case .ready: ready.append(slot)
+            case .ready: ready.append(slot, id: stored.id)
             case .buried: buried.append(slot)
             case .delayed: break
             }
@@ -56,9 +54,7 @@ extension Engine {
         if let fault { throw fault }
         buried.sort { jobs[$0].pointee.sequence < jobs[$1].pointee.sequence }
         for slot in buried { makeBuried(slot) }
-        // A queue takes jobs in their own order most cheaply; a log gives them in ascending pieces.
-        ready.sort { jobs[$0].pointee.id < jobs[$1].pointee.id }
-        for slot in ready { makeReady(slot) }
+        for slot in ready.slots(sortedBy: { jobs[$0].pointee.id }) { makeReady(slot) }
         nextJobID = max(nextJobID, highest.rawValue + 1)
     }
 

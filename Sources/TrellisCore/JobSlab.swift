@@ -78,8 +78,8 @@ struct JobSlab: ~Copyable {
     /// Numbers of pages that have no memory.
     private var unmapped: [UInt32] = []
 
-    /// Whether new pages are certain to be filled soon, as they are while a store is being read.
-    var fillsPages = false
+    /// Where pages come from that are certain to be filled soon, as they are while a store is being read.
+    private var bulk: BulkMemory?
     /// How many records there are.
     private(set) var count = 0
 
@@ -144,8 +144,7 @@ struct JobSlab: ~Copyable {
     }
 
     private mutating func addPage() -> Bool {
-        guard let memory = mapPages(Self.pageBytes) else { return false }
-        if fillsPages || pageCount - UInt32(unmapped.count) >= Self.populatedFrom { populate(memory, Self.pageBytes) }
+        guard let memory = mapPage() else { return false }
         let number: UInt32
         if let known = unmapped.popLast() {
             number = known
@@ -158,6 +157,20 @@ struct JobSlab: ~Copyable {
         link(number)
         return true
     }
+
+    private mutating func mapPage() -> UnsafeMutableRawPointer? {
+        let isOneOfMany = pageCount - UInt32(unmapped.count) >= Self.populatedFrom
+        if isOneOfMany, let memory = bulk?.take(Self.pageBytes) { return memory }
+        guard let memory = mapPages(Self.pageBytes) else { return nil }
+        if isOneOfMany { populate(memory, Self.pageBytes) }
+        return memory
+    }
+
+    /// Begins a time in which new pages are certain to be filled soon.
+    mutating func beginFilling() { bulk = BulkMemory() }
+
+    /// Ends it.
+    mutating func endFilling() { bulk = nil }
 
     private mutating func growTable() {
         let larger = UnsafeMutablePointer<Page>.allocate(capacity: Int(pageCapacity) * 2)

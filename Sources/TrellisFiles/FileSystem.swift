@@ -36,6 +36,14 @@ public enum OpenMode: Hashable, Sendable {
     case create
 }
 
+/// How a file is going to be read.
+public enum ExpectedReading: Hashable, Sendable {
+    /// In small parts, without what lies behind them.
+    case parts
+    /// All of it, soon.
+    case whole
+}
+
 /// An open file.
 ///
 /// What is written is on the disk for certain only when `sync` has returned; what is under way when the power fails may
@@ -60,6 +68,13 @@ public protocol File: AnyObject, Sendable {
     func reserve(_ size: UInt64) throws(FileError)
     /// The size, in bytes.
     func size() throws(FileError) -> UInt64
+    /// The next part, from an offset on, that may hold something: what lies before it, or all where there is none, is zero.
+    ///
+    /// Costs no reading: it is what the file system knows of room that was never written. One that can't tell answers all
+    /// of the file from the offset on, and so does a type of file that doesn't have this method.
+    func data(from offset: UInt64) throws(FileError) -> Range<UInt64>?
+    /// Says how the file will be read: the system may fetch what comes next, or spare itself what doesn't.
+    func expect(_ reading: ExpectedReading)
     /// Takes the lock that only one open file can have, until this one is closed. False where another one has it.
     ///
     /// The file has to be open for writing.
@@ -89,6 +104,15 @@ public protocol FileSystem: AnyObject, Sendable {
 }
 
 extension File {
+    /// All from the offset on: reading it is what there is.
+    public func data(from offset: UInt64) throws(FileError) -> Range<UInt64>? {
+        let size = try size()
+        return offset < size ? offset..<size : nil
+    }
+
+    /// Nothing: it is advice.
+    public func expect(_ reading: ExpectedReading) {}
+
     /// Writes all bytes, in as many calls as it takes.
     public func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) {
         var written = 0

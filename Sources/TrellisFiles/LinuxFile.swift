@@ -84,6 +84,27 @@ final class LinuxFile: File {
         return UInt64(status.st_size)
     }
 
+    func data(from offset: UInt64) throws(FileError) -> Range<UInt64>? {
+        // SEEK_DATA and SEEK_HOLE, which the Glibc module lacks. Nothing else here depends on where the file stands.
+        let start = lseek(descriptor, off_t(offset), 3)
+        if start < 0 && errno == ENXIO { return nil }
+        let end = start < 0 ? -1 : lseek(descriptor, start, 4)
+        if start < end { return UInt64(start)..<UInt64(end) }
+        // Where the calls aren't known, reading is what there is.
+        let size = try size()
+        return offset < size ? offset..<size : nil
+    }
+
+    func expect(_ reading: ExpectedReading) {
+        // Advice: whatever is wrong will be told by a read.
+        switch reading {
+        case .parts: _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
+        case .whole:
+            _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_NORMAL)
+            _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_WILLNEED)
+        }
+    }
+
     /// A lock of the open file description: two opens in one process exclude each other, as with flock, and unlike flock
     /// it excludes beanstalkd, which locks its directory by lockf.
     func lock() throws(FileError) -> Bool {

@@ -97,7 +97,9 @@ final class ScriptedStorage: Storage {
         let storage = ScriptedStorage()
         storage.kept = [.init(id: 1, state: .ready), .init(id: 2, state: .buried)]
         let harness = EngineHarness(storage: storage)
-        let chunk = try #require(BodyAllocator.makeChunk())
+        var bulk = BulkMemory()
+        let ahead = BodyAllocator.makeChunk(of: &bulk)
+        let chunk = try #require(ahead)
         var made: [UnsafeMutableRawPointer] = [chunk]
         var asked = 0
         try harness.engine.pointee.recover {

@@ -21,8 +21,9 @@ import Testing
     }
 
     @Test func bothWaysAgreeForEveryLengthAndCut() {
-        let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 &* 131 &+ $0 >> 3) }
-        for length in 0...bytes.count {
+        // The instructions take blocks of 192 and of 3072 bytes, in three parts each.
+        let bytes = (0..<6500).map { UInt8(truncatingIfNeeded: $0 &* 131 &+ $0 >> 3) }
+        for length in Array(0...600) + Array(3060...3300) + Array(6130...6500) {
             let whole = clinux_crc32c(0, bytes, length)
             #expect(clinux_crc32c_portable(0, bytes, length) == whole)
             let cut = length / 3

@@ -39,6 +39,37 @@ import Testing
         }
     }
 
+    @Test func roomThatWasNeverWrittenToIsKnownToHoldNothing() throws {
+        try withFile { file in
+            try file.reserve(4 << 20)
+            file.expect(.parts)
+            try [UInt8]([7]).withUnsafeBytes { try file.writeAll($0, at: 2 << 20) }
+            try file.sync()
+            var parts: [Range<UInt64>] = []
+            var offset: UInt64 = 0
+            while let part = try file.data(from: offset) {
+                #expect(part.lowerBound >= offset && part.upperBound > part.lowerBound)
+                parts.append(part)
+                offset = part.upperBound
+            }
+            // Where something lies is told for certain; of the rest the most is told to be empty.
+            #expect([0, 1, 2, 2 << 20].allSatisfy { byte in parts.contains { $0.contains(byte) } })
+            #expect(parts.reduce(0) { $0 + $1.count } < 1 << 20)
+            #expect(try file.data(from: 4 << 20) == nil)
+            #expect(try file.data(from: 3 << 20) == nil)
+            file.expect(.whole)
+            #expect(try bytes(of: file, count: 5 << 20).count == 4 << 20)
+        }
+    }
+
+    @Test func aFileThatCannotTellAnswersAllOfIt() throws {
+        try withFile { file in
+            let plain = PlainFile(file)
+            let found = try [0, 2, 3].map { try plain.data(from: $0) }
+            #expect(found == [0..<3, 2..<3, nil])
+        }
+    }
+
     @Test func aLongFileStaysLongAndItsHolesAreFilled() throws {
         try withFile { file in
             try file.resize(to: 2 << 20)
@@ -95,4 +126,25 @@ import Testing
             #expect(try file.size() == 3)
         }
     }
+}
+
+/// A file with no more methods than it must have.
+private final class PlainFile: File {
+    private let file: any File
+    var path: String { file.path }
+
+    init(_ file: any File) { self.file = file }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(FileError) -> Int {
+        try file.read(at: offset, into: buffer)
+    }
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) -> Int {
+        try file.write(bytes, at: offset)
+    }
+    func sync() throws(FileError) { try file.sync() }
+    func resize(to size: UInt64) throws(FileError) { try file.resize(to: size) }
+    func reserve(_ size: UInt64) throws(FileError) { try file.reserve(size) }
+    func size() throws(FileError) -> UInt64 { try file.size() }
+    func lock() throws(FileError) -> Bool { try file.lock() }
+    func close() { file.close() }
 }

@@ -28,6 +28,16 @@ import TrellisCore
         #expect(supply.take() == nil)
     }
 
+    @Test func aSmallStoreIsLeftAlone() throws {
+        let supply = ChunkSupply()
+        supply.start()
+        for _ in 0..<4 { #expect(supply.take() == nil) }
+        // Time enough to make one if it were going to.
+        usleep(100_000)
+        #expect(supply.take() == nil)
+        supply.stop()
+    }
+
     @Test func withoutAThreadNoneIsReady() {
         let supply = ChunkSupply()
         #expect(supply.take() == nil)

@@ -49,6 +49,11 @@ uint32_t clinux_crc32c(uint32_t crc, const void *bytes, size_t count);
 /// The same without that instruction, for machines that lack it; the tests compare the two.
 uint32_t clinux_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
+/// Has the processor fetch up to 1 KiB into its cache, from there on.
+static inline void clinux_prefetch(const void *bytes, size_t count) {
+    for (size_t line = 0; line < count && line < 1024; line += 64) __builtin_prefetch((const char *)bytes + line);
+}
+
 /// How many processors this process may run on, at least 1.
 int clinux_processors(void);
 
