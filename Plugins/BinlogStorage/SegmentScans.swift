@@ -41,6 +41,9 @@ final class SegmentScans: Sendable {
                     state.withLock { $0.ready.append(scan) }
                 } catch {
                     state.withLock { $0.failure = error }
+                    state.notify()
+                    // What lies behind isn't what is waited for.
+                    return
                 }
                 state.notify()
             }

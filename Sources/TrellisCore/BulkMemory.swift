@@ -9,6 +9,7 @@ import Glibc
 ///
 /// Not as large pages (`MADV_HUGEPAGE`): under a host that takes free memory away and gives it back as it is touched, as
 /// clouds do, it took a start with 10^6 jobs three times as long, since the large pieces are those that were free longest.
+/// A system that gives large pages unasked gives them here, too.
 public struct BulkMemory: ~Copyable {
     private static let pieceBytes = 2 << 20
 
@@ -22,10 +23,12 @@ public struct BulkMemory: ~Copyable {
         if left > 0 { munmap(next, left) }
     }
 
-    /// So many bytes, zero-filled: a multiple of a page's, at most 2 MiB; nil where the system has none.
+    /// So many bytes, zero-filled, at most 2 MiB; nil where the system has none, or its pages are larger than what divides
+    /// the bytes.
     ///
     /// Where all that is taken has one size, a power of two, its address is a multiple of it.
     mutating func take(_ bytes: Int) -> UnsafeMutableRawPointer? {
+        guard bytes % Int(getpagesize()) == 0 else { return nil }
         if bytes > left {
             guard let piece = mapAligned(Self.pieceBytes) else { return nil }
             if left > 0 { munmap(next, left) }

@@ -140,6 +140,41 @@ import TrellisTestKit
         }
     }
 
+    /// One thread reads ahead while another replays: neither may take what lies behind a failed read for what was wanted.
+    @Test func aReadThatFailsIsToldAsThatAndNotAsDamage() throws {
+        let files = FaultyFileSystem()
+        let bench = LogBench(Self.settings(files, .never, nil))
+        try bench.open()
+        for id in 1...60 {
+            bench.put(UInt64(id), body: [UInt8](repeating: 1, count: 3000))
+            try bench.commit()
+        }
+        try bench.close()
+
+        func recover(_ files: FaultyFileSystem, failing number: Int?) throws -> Int {
+            var settings = Self.settings(files, .never, nil)
+            settings.hasThreads = true
+            let store = BinlogStorage(settings)
+            defer { try? store.close() }
+            try store.open(.readOnly, host: StorageHost(wake: {}, report: { _, _ in }))
+            let before = files.callCount(of: .read)
+            if let number { files.failNext(number, of: .read, .error(EIO)) }
+            // So slowly that the other thread is ahead.
+            _ = try store.recover { _, _ in usleep(500) }
+            return files.callCount(of: .read) - before
+        }
+
+        let reads = try recover(files.killed(), failing: nil)
+        #expect(reads >= 5)
+        for number in 1...reads {
+            let error = #expect(throws: StorageError.self, "read \(number)") {
+                try recover(files.killed(), failing: number)
+            }
+            let words = error.map { "\($0)" } ?? ""
+            #expect(words.contains("Input/output error"), "read \(number): \(words)")
+        }
+    }
+
     @Test func fullDiskRefusesPutsAndNothingElse() throws {
         for seed in 1...Self.seeds {
             let files = FaultyFileSystem()

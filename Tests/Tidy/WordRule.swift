@@ -9,6 +9,7 @@ enum WordRule {
         "GreedyStream": "a double of the server's tests: once handed over, only the loop's thread touches it",
         "LogBuffer": "has one owner at a time: the loop fills it and hands it over whole",
         "Writer": "of an example; guards what two threads use by a pthread mutex",
+        "SegmentRoom": "has one owner at a time: the scan that fills it, then whoever replays that",
         "SegmentScan": "one thread makes it and hands it over",
         "PreparedUpdate": "the thread that opened the listeners hands them over whole",
         "Monitor": "guards its value by a pthread mutex, which the compiler cannot see",
