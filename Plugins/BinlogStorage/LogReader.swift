@@ -112,8 +112,8 @@ struct LogReader {
             unused.insert(last, at: 0)
             files.removeLast()
         }
-        // A power loss may take the head of a segment, or all of it, and leave what was written behind it. All are read:
-        // groups that a later life wrote again could else be followed by some of an earlier one.
+        // A power loss may take the head of a segment, or all of it, and leave what was written behind it. All are looked
+        // at: groups that a later life wrote again could else be followed by some of an earlier one.
         while let last = unused.last, try isZero(last.file) {
             spares.insert(SegmentFile(number: last.number, file: last.file, capacity: last.size), at: 0)
             unused.removeLast()

@@ -55,7 +55,8 @@ final class SegmentScan: @unchecked Sendable {
 
     /// Looks at the groups that are there whole by now; where the file `isRead` to its end, at what follows them, too.
     ///
-    /// Called after each piece that is read, while the processor's cache holds it: that halves what it takes.
+    /// Called after each piece that is read, while the processor's cache holds it: of 16 MiB at once the checksum took three
+    /// times as long.
     func goOn(isRead: Bool) {
         let bytes = content.bytes
         while broken == nil {

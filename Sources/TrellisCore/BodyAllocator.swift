@@ -49,9 +49,9 @@ public struct BodyAllocator: ~Copyable {
     /// Empty chunks kept for the next need of any class.
     private var spare: Chunk?
     private var spareCount = 0
-    /// Where chunks come from that are certain to be filled soon, as they are while a store is being read.
-    private var bulk: BulkMemory?
+    /// While a store is being read, who has chunks ready, and where others come from: all are certain to be filled soon.
     private var supply: (() -> UnsafeMutableRawPointer?)?
+    private var bulk: BulkMemory?
     /// Where bodies over the largest block lie.
     var large = LargeMemory()
 

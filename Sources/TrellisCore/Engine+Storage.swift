@@ -13,8 +13,8 @@ extension Engine {
     /// Every job comes back ready, delayed by what is left of its delay (never more than the delay itself, whatever the
     /// wall clock did), or buried in its place.
     ///
-    /// `chunks` is asked for memory that was made ahead by `BodyAllocator.makeChunk`; where it answers nil the memory is
-    /// made on the spot.
+    /// `chunks` is asked for memory that was made ahead by `BodyAllocator.makeChunk(of:)`; where it answers nil the memory
+    /// is made on the spot.
     public mutating func recover(
         chunks: (() -> UnsafeMutableRawPointer?)? = nil
     ) throws(StorageError) {
